@@ -1,0 +1,3 @@
+from uncork.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Sockets: the event loop, connections, sending files."""

@@ -1,0 +1,1 @@
+"""The waist: keys, pages, their bytes on disk, tags and the purge clock, without I/O."""

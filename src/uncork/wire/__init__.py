@@ -1,0 +1,1 @@
+"""RFC 9112 without I/O: bytes to messages and messages to bytes."""
