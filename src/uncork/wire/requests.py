@@ -1,0 +1,109 @@
+"""A request head: from bytes to its parts, by the strict grammar of RFC 9112.
+
+Lives here: the request line, field lines, where a request's content ends, and why a head is refused.
+Doesn't know: what was seen before (`known`), resolving a target (`semantics.targets`), sockets.
+
+Strict on purpose: what two parsers may read in two ways is refused, never repaired. So a bare LF or CR,
+obs-fold, white space before the colon, two Hosts, two framings are 400 (RFC 9112 §2.2, §3.2, §5.1, §5.2,
+§6.3; RFC 9110 §5.5).
+"""
+
+import re
+from dataclasses import dataclass
+
+from uncork.semantics.fields import Field, Fields
+from uncork.wire.limits import Limits
+
+
+class Refused(Exception):
+    """The request can't be served: answered with `status`, and the connection closed."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+# request-line = method SP request-target SP HTTP-version. Source: RFC 9112 §3
+request_line = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
+
+# field-line = field-name ":" OWS field-value OWS. Source: RFC 9112 §5, RFC 9110 §5.5
+field_line = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff]+(?:[ \t]+[\x21-\x7e\x80-\xff]+)*)?)[ \t]*"
+)
+
+# Content-Length = 1*DIGIT; 18 digits are an exabyte. Source: RFC 9110 §8.6
+content_length = re.compile(rb"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    method: bytes
+    target: bytes  # as sent
+    version: bytes  # b"1.0" or b"1.1"
+
+
+def parse_request_line(line: bytes, limits: Limits) -> RequestLine:
+    """Raises Refused: 400, 414, 505."""
+    match = request_line.fullmatch(line)
+    if match is None:
+        if len(line) > limits.target_bytes:
+            raise Refused(414, "the request target is too long")
+        raise Refused(400, "malformed request line")
+    method, target, major, minor = match.groups()
+    if len(target) > limits.target_bytes:
+        raise Refused(414, "the request target is too long")
+    if major != b"1":
+        raise Refused(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    return RequestLine(method, target, b"1.0" if minor == b"0" else b"1.1")
+
+
+def parse_field_line(line: bytes) -> Field:
+    """The name in lower case, the value without its surrounding white space. Raises Refused: 400."""
+    match = field_line.fullmatch(line)
+    if match is None:
+        raise Refused(400, "malformed field line")
+    return match[1].lower(), match[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Where a request's content ends: after `length` bytes, or by its chunks when `chunked`."""
+
+    length: int = 0
+    chunked: bool = False
+
+
+NO_CONTENT = Framing()
+
+
+def framing(version: bytes, fields: Fields, limits: Limits) -> Framing:
+    """Raises Refused: 400 where two opinions are possible, 413, 501. Source: RFC 9112 §6.1 to §6.3"""
+    coding = fields.get(b"transfer-encoding")
+    length = fields.get(b"content-length")
+    if coding is not None:
+        if length is not None:
+            raise Refused(400, "both Transfer-Encoding and Content-Length")
+        if version == b"1.0":
+            raise Refused(400, "Transfer-Encoding in HTTP/1.0")
+        if coding.lower() != b"chunked":
+            raise Refused(501, "the only transfer coding understood is chunked")
+        return Framing(chunked=True)
+    if length is None:
+        return NO_CONTENT
+    if content_length.fullmatch(length) is None:
+        raise Refused(400, "malformed Content-Length")
+    if int(length) > limits.body_bytes:
+        raise Refused(413, "the content is too large")
+    return Framing(length=int(length))
+
+
+def keeps_alive(version: bytes, fields: Fields) -> bool:
+    """Whether the client wants the connection to persist. Source: RFC 9112 §9.3"""
+    options = fields.get(b"connection")
+    if options is None:
+        return version == b"1.1"
+    tokens = [option.strip(b" \t").lower() for option in options.split(b",")]
+    if b"close" in tokens:
+        return False
+    return version == b"1.1" or b"keep-alive" in tokens
