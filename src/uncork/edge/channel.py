@@ -1,0 +1,185 @@
+"""The channel between the supervisor and one of its workers: both ends.
+
+Lives here: JSON objects, one a line, over a socket pair, and what each of them means.
+Doesn't know: how a worker drains or counts, and when a supervisor wants it to.
+
+    worker → supervisor   {"ready": true}
+                          {"log": "text"}
+                          {"snapshot": {…}, "id": 7}
+    supervisor → worker   {"drain": {"seconds": 30.0}}
+                          {"snapshot_request": 7}
+                          {"origins": ["http+unix:/…"]}
+                          {"reopen_logs": true}
+
+Either end that sees the other's end of file knows that the other process is gone.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from uncork.edge.setup import CHANNEL_FD
+
+Message = dict[str, Any]
+
+# A snapshot of counters is a few kilobytes; a longer line than this is a fault of the other end.
+MOST_LINE_BYTES = 4 << 20
+
+# How long a worker goes on with its open requests when its supervisor has died and can't say.
+ORPHAN_DRAIN_SECONDS = 30.0
+
+
+class Channel:
+    """JSON objects both ways over a stream socket. Takes the socket over."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def over(cls, sock: socket.socket) -> "Channel":
+        reader, writer = await asyncio.open_unix_connection(sock=sock, limit=MOST_LINE_BYTES)
+        return cls(reader, writer)
+
+    def send(self, message: Message) -> None:
+        """Queue a message; it never blocks. To an end that is gone it is lost without an error."""
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    async def flush(self) -> None:
+        """Wait until the kernel has what was sent."""
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            pass
+
+    async def receive(self) -> Message | None:
+        """The next message; None once the other end is gone. Raises ValueError for anything but an object."""
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            return None
+        if not line.endswith(b"\n"):
+            return None
+        message = json.loads(line)
+        if not isinstance(message, dict):
+            raise ValueError(f"not an object: {line[:80]!r}")
+        return message
+
+    async def close(self) -> None:
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            pass
+
+
+class WorkerChannel:
+    """The worker's end.
+
+        channel = await WorkerChannel.from_environment()
+        channel.on_drain = …          # takes seconds; also called when the supervisor dies
+        channel.on_snapshot = …       # returns the counters, anything that JSON can hold
+        channel.on_origins = …        # takes the new list of origin addresses
+        channel.on_reopen = …
+        await channel.ready()         # once the listeners are watched
+        await channel.run()           # returns when the supervisor is gone
+
+    The callbacks run on the loop and must not block.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.on_drain: Callable[[float], object] = _ignore
+        self.on_snapshot: Callable[[], Mapping[str, Any]] = dict
+        self.on_origins: Callable[[list[str]], object] = _ignore
+        self.on_reopen: Callable[[], object] = _ignore
+
+    @classmethod
+    async def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "WorkerChannel":
+        sock = socket.socket(fileno=int(environment[CHANNEL_FD]))
+        sock.setblocking(False)
+        return cls(await Channel.over(sock))
+
+    async def ready(self) -> None:
+        """Tell the supervisor that this worker accepts connections."""
+        self._channel.send({"ready": True})
+        await self._channel.flush()
+
+    def log(self, text: str) -> None:
+        """Have the supervisor print a line, named after this worker."""
+        self._channel.send({"log": text})
+
+    async def run(self) -> None:
+        """Act on what the supervisor says, until it is gone; then drain."""
+        while (message := await self._channel.receive()) is not None:
+            self._act(message)
+        self.on_drain(ORPHAN_DRAIN_SECONDS)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    def _act(self, message: Message) -> None:
+        if (drain := message.get("drain")) is not None:
+            self.on_drain(float(drain["seconds"]))
+        if (number := message.get("snapshot_request")) is not None:
+            self._channel.send({"snapshot": dict(self.on_snapshot()), "id": number})
+        if (origins := message.get("origins")) is not None:
+            self.on_origins(list(origins))
+        if message.get("reopen_logs"):
+            self.on_reopen()
+
+
+class SupervisorChannel:
+    """The supervisor's end: one for each worker. `run` must be running for `snapshot` to be answered."""
+
+    def __init__(self, channel: Channel, on_log: Callable[[str], object]) -> None:
+        self._channel = channel
+        self._on_log = on_log
+        self._asked: dict[int, asyncio.Future[Message]] = {}
+        self._number = 0
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take in what the worker says, until it is gone."""
+        try:
+            while (message := await self._channel.receive()) is not None:
+                if message.get("ready"):
+                    self.ready.set()
+                if (text := message.get("log")) is not None:
+                    self._on_log(str(text))
+                if (snapshot := message.get("snapshot")) is not None:
+                    asked = self._asked.pop(message.get("id", 0), None)
+                    if asked is not None and not asked.done():
+                        asked.set_result(snapshot)
+        finally:
+            for asked in self._asked.values():
+                asked.cancel()
+            self._asked.clear()
+            await self._channel.close()
+
+    async def snapshot(self, seconds: float) -> Message | None:
+        """The worker's counters; None when it doesn't answer in time, or is gone."""
+        self._number += 1
+        asked = self._asked[self._number] = asyncio.get_running_loop().create_future()
+        self._channel.send({"snapshot_request": self._number})
+        done, _ = await asyncio.wait([asked], timeout=seconds)
+        self._asked.pop(self._number, None)
+        return asked.result() if done and not asked.cancelled() else None
+
+    def drain(self, seconds: float) -> None:
+        """Stop accepting, finish the open requests within that time, and exit."""
+        self._channel.send({"drain": {"seconds": seconds}})
+
+    def origins(self, addresses: list[str]) -> None:
+        self._channel.send({"origins": addresses})
+
+    def reopen_logs(self) -> None:
+        self._channel.send({"reopen_logs": True})
+
+
+def _ignore(*_: object) -> None:
+    pass
