@@ -75,7 +75,9 @@ def members(value: bytes | None) -> list[bytes]:
     """The members of a list-valued field, without empty ones. Source: RFC 9110 §5.6.1.2"""
     if not value:
         return []
-    return [found for part in list_member.findall(value) if (found := part.strip(b" \t"))]
+    # A value without quotes, which most are, can be split as it is.
+    parts = list_member.findall(value) if b'"' in value else value.split(b",")
+    return [found for part in parts if (found := part.strip(b" \t"))]
 
 
 def names(value: bytes | None) -> list[bytes]:
