@@ -25,21 +25,20 @@ _LONGEST_REMEMBERED = 256
 def preferred_coding(accept_encoding: bytes | None, available: Sequence[bytes]) -> bytes | None:
     """The coding to send, one of `available` (best first, without the identity), or None for the identity.
 
-    The highest weight wins, then the order of `available`; the identity wins only over what was given a
-    lower weight than was given to it by name. A client that refuses all there is, the identity included,
-    gets the identity: 406 would help nobody. Without the field, nothing is encoded. Source: RFC 9110 §12.5.3
+    The highest weight wins, then the order of `available`; the identity wins only with a higher weight of
+    its own, or that of `*`. A client that refuses all there is, the identity included, gets the identity:
+    406 would help nobody. Without the field, nothing is encoded. Source: RFC 9110 §12.5.3
     """
     if not accept_encoding:
         return None
     weights = _remembered_weights(accept_encoding)
+    others = weights.get(b"*", 0)
     best, best_weight = None, 0
     for coding in available:
-        weight = weights.get(coding)
-        if weight is None:
-            weight = weights.get(b"*", 0)
+        weight = weights.get(coding, others)
         if weight > best_weight:
             best, best_weight = coding, weight
-    return None if weights.get(b"identity", 0) > best_weight else best
+    return None if weights.get(b"identity", others) > best_weight else best
 
 
 def normalised_codings(accept_encoding: bytes | None) -> tuple[bytes, ...]:
