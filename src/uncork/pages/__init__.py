@@ -1,1 +1,1 @@
-"""The waist: keys, pages, their bytes on disk, tags and the purge clock, without I/O."""
+"""What the application's process and the edge share: keys, pages, their bytes, tags, the purge clock."""
