@@ -128,6 +128,10 @@ def test_preconditions(
     assert evaluate(method, Fields(fields), etag, last_modified, NOW, exists, at_origin=at_origin) is expected
 
 
+def test_there_is_a_representation_unless_said_otherwise() -> None:
+    assert evaluate(b"GET", Fields([(INM, b"*")]), None, None, NOW) is NOT_MODIFIED
+
+
 tags = st.sampled_from([b'"x"', b'W/"x"', b'"y"', b'W/"y"', b"*", b'"x", "y"', b"x", b""])
 dates = st.sampled_from([SAME, BEFORE, AFTER, b"never"])
 conditions = st.fixed_dictionaries({}, optional={IM: tags, INM: tags, IMS: dates, IUS: dates})

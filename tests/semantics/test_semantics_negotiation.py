@@ -61,6 +61,7 @@ ALL = (b"br", b"zstd", b"gzip")
         # a weight that can't be read is no consent; of two weights the lower holds
         (b"gzip;q=high", (b"gzip",), None),
         (b"gzip;q=", (b"gzip",), None),
+        (b"GZIP;q=high, *", (b"gzip",), None),
         (b"gzip;q=2", (b"gzip",), None),
         (b"gzip;q=-1", (b"gzip",), None),
         (b"gzip;q=0.1234", (b"gzip",), None),

@@ -90,6 +90,9 @@ LENGTH = 10_000
         (b"bytes=5000-5009,0-9,4990-4999", [(4990, 5010), (0, 10)]),
         (b"bytes=0-99,20-29", [(0, 100)]),
         (b"bytes=0-9,10-,5-7", [(0, 10000)]),
+        # a gap as long as what a part costs is a gap
+        (b"bytes=0-9,90-99", [(0, 10), (90, 100)]),
+        (b"bytes=0-9,89-99", [(0, 100)]),
         # §17.15: many and overlapping ranges
         (b"bytes=" + b",".join([b"0-"] * MOST_RANGES), [(0, 10000)]),
         (b"bytes=" + b",".join([b"0-"] * (MOST_RANGES + 1)), IGNORED),
