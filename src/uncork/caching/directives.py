@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from uncork.caching.structured import Kind, Malformed, parse_dictionary
-from uncork.semantics.fields import Fields, members
+from uncork.semantics.fields import Fields, members, token
 
 DELTA_MAX = 2**31
 """Seconds that stand for every longer time. Source: RFC 9111 §1.2.2"""
@@ -57,17 +57,24 @@ _TIMES = {
     )
 }  # fmt: skip
 
+# What a member that breaks the grammar can forbid, but never allow: must-revalidate isn't here, since it
+# also lets responses to requests with Authorization be stored, and proxy-revalidate says the same otherwise.
+_FORBIDDING = frozenset({b"no-cache", b"no-store", b"no-transform", b"private", b"proxy-revalidate"})
+
+# cache-directive = token [ "=" ( token / quoted-string ) ]. Source: RFC 9111 §5.2
+cache_directive = re.compile(
+    rb"(" + token.pattern + rb")(?:=(?:(" + token.pattern + rb')|"((?:[^"\\]|\\.)*+)"))?', re.DOTALL
+)
 # Source: RFC 9111 §1.2.2
 delta_seconds = re.compile(rb"[0-9]+")
-# Quotes that all close. Source: RFC 9110 §5.6.4
-_BALANCED = re.compile(rb'(?:[^"]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
 
 
 def parse_directives(value: bytes | None) -> Directives:
     """A combined `Cache-Control`. Never fails: what can't be read counts as what is most careful.
 
     A bad time is 0, a time that comes twice is the more restrictive one, names are compared without case,
-    a time may be quoted, and an unclosed quote, which may have swallowed any directive, is `no-store`.
+    and a time may be quoted. Of a member that isn't a directive (`private; max-age=60`, an unclosed
+    quote), each word that forbids something does, and a time makes the response stale.
     Source: RFC 9111 §4.2.1, §5.2
     """
     if not value:
@@ -121,30 +128,40 @@ def parse_delta_seconds(value: bytes) -> int | None:
     return min(int(digits or b"0"), DELTA_MAX) if len(digits) <= 10 else DELTA_MAX
 
 
+def may_transform(fields: Fields) -> bool:
+    """Whether content may be sent in another coding than it came in. `no-transform` is for whoever passes
+    the message on, so a targeted field doesn't lift it. Source: RFC 9110 §7.7, RFC 9111 §5.2.2.6"""
+    if b"cache-control" not in fields and b"cdn-cache-control" not in fields:
+        return True
+    return not (
+        parse_directives(fields.get(b"cache-control")).no_transform
+        or response_directives(fields)[0].no_transform
+    )
+
+
 def _parse(value: bytes) -> Directives:
     found: dict[str, int | bool] = {}
-    if b'"' in value and _BALANCED.fullmatch(value) is None:
-        found["no_store"] = True
     for member in members(value):
-        name, equals, argument = member.partition(b"=")
+        directive = cache_directive.fullmatch(member)
+        if directive is None:
+            words = set(token.findall(member.lower()))
+            found.update((_FLAGS[word], True) for word in words & _FORBIDDING)
+            if b"max-age" in words or b"s-maxage" in words:
+                found["max_age"] = 0
+            continue
+        name, plain, quoted = directive.groups()
         name = name.lower()
-        flag = _FLAGS.get(name.rstrip(b" \t"))
-        if flag is not None:
-            found[flag] = True
-            continue
-        time = _TIMES.get(name.rstrip(b" \t"))
-        if time is None:
-            continue
-        if len(argument) > 1 and argument[:1] == argument[-1:] == b'"':
-            argument = argument[1:-1]
-        # White space around the "=" is no syntax of a directive: a bad time like any other.
-        seconds = parse_delta_seconds(argument) if name in _TIMES else None
-        if seconds is None:
-            seconds = DELTA_MAX if time == "max_stale" and not equals else 0
-        known = found.get(time)
-        if known is not None:
-            seconds = max(known, seconds) if time == "min_fresh" else min(known, seconds)
-        found[time] = seconds
+        if name in _FLAGS:
+            found[_FLAGS[name]] = True
+        elif name in _TIMES:
+            time = _TIMES[name]
+            argument = plain if quoted is None else quoted
+            if argument is None:
+                seconds = DELTA_MAX if time == "max_stale" else 0
+            else:
+                seconds = parse_delta_seconds(argument) or 0
+            stricter = max if time == "min_fresh" else min
+            found[time] = stricter(found.get(time, seconds), seconds)
     return replace(NO_DIRECTIVES, **found)  # type: ignore[arg-type]
 
 

@@ -47,11 +47,12 @@ class NotStorable(Enum):
 class CacheOptions:
     """What the operator adds to what the origin says; nothing here outweighs the origin. In seconds.
 
-    `default_ttl`: the lifetime of a response without any, if its status is heuristically cacheable.
+    `default_ttl`: the lifetime of a response without any, if its status is heuristically cacheable or it
+    is `public`.
     `heuristic_fraction`: the part of the time since `Last-Modified` that counts as fresh, at most
     `heuristic_max`; 0 switches heuristics off. `negative_ttl`: the lifetime of a 404 or 410 without one; it
     outweighs heuristics. `stale_while_revalidate`, `stale_if_error`: used when the response has no such
-    directive, had a lifetime, and nothing forbids to use it stale.
+    directive, was fresh when it came, and nothing forbids to use it stale.
     """
 
     default_ttl: int = 0
@@ -98,10 +99,18 @@ def plan_storing(
         _date(fields, b"date", received_at), _age(fields.get(b"age")), requested_at, received_at
     )
     # For a shared cache, s-maxage has the meaning of proxy-revalidate. Source: RFC 9111 §5.2.2.10
+    # And a response of which nobody said how long it is good is used only if its origin says so each time:
+    # no client's max-stale gets at it.
     must_revalidate = (
-        directives.must_revalidate or directives.proxy_revalidate or directives.s_maxage is not None
+        directives.must_revalidate
+        or directives.proxy_revalidate
+        or directives.s_maxage is not None
+        or source is Source.NONE
     )
-    revalidate, error = _grace(directives, options, lifetime, must_revalidate or directives.no_cache)
+    if must_revalidate or directives.no_cache:
+        revalidate, error = 0, 0
+    else:
+        revalidate, error = _grace(directives, options, fresh=lifetime > age)
     usable = lifetime + max(revalidate, error) > age and not directives.no_cache
     if not usable and not has_validator(fields, received_at):
         return NotStorable.NO_FRESHNESS if source is Source.NONE else NotStorable.ALREADY_STALE
@@ -208,17 +217,14 @@ def _lifetime(
     return 0, Source.NONE
 
 
-def _grace(directives: Directives, options: CacheOptions, lifetime: int, forbidden: bool) -> tuple[int, int]:
+def _grace(directives: Directives, options: CacheOptions, fresh: bool) -> tuple[int, int]:
     """(stale-while-revalidate, stale-if-error). Source: RFC 9111 §4.2.4, RFC 5861 §3, §4"""
-    if forbidden:
-        return 0, 0
-    # What never was fresh wasn't meant to be shared unvalidated: only its origin can allow that.
-    revalidate = options.stale_while_revalidate if lifetime else 0
-    error = options.stale_if_error if lifetime else 0
-    if directives.stale_while_revalidate is not None:
-        revalidate = directives.stale_while_revalidate
-    if directives.stale_if_error is not None:
-        error = directives.stale_if_error
+    revalidate = directives.stale_while_revalidate
+    if revalidate is None:
+        revalidate = options.stale_while_revalidate if fresh else 0
+    error = directives.stale_if_error
+    if error is None:
+        error = options.stale_if_error if fresh else 0
     return revalidate, error
 
 

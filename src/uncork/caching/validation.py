@@ -41,9 +41,12 @@ def validating_fields(request: Fields, stored: Fields) -> Fields:
 def is_about(not_modified: Fields, stored: Fields) -> bool:
     """Whether a 304 to `validating_fields` validates that stored response. If not, it is fetched again.
 
-    A 304 without a validator is about the only response whose validators were sent.
+    A 304 without a validator is about the only response whose validators were sent; and one to a request
+    that had no validator to send is about nothing.
     Source: RFC 9111 §4.3.4
     """
+    if b"etag" not in stored and b"last-modified" not in stored:
+        return False
     etag = not_modified.get(b"etag")
     if etag is not None:
         compare = weak_match if is_weak(etag) else strong_match

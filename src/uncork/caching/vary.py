@@ -55,12 +55,11 @@ def matches(selected: Iterable[tuple[bytes, bytes | None]], fields: Fields) -> b
 def _normal_member(member: bytes) -> bytes:
     if b'"' in member:
         return member
-    item, *parameters = (part.strip(b" \t") for part in member.split(b";"))
-    normal = [item]
-    for parameter in parameters:
-        found = weight.fullmatch(parameter)
-        if found is None:
-            normal.append(parameter)
-        elif (quality := found[1].rstrip(b"0").rstrip(b".") if b"." in found[1] else found[1]) != b"1":
-            normal.append(b"q=" + quality)
-    return b";".join(normal)
+    *parts, last = (part.strip(b" \t") for part in member.split(b";"))
+    # Only at the end: what follows a weight is no part of the item, and means something else before it.
+    found = weight.fullmatch(last) if parts else None
+    if found is None:
+        parts.append(last)
+    elif (quality := found[1].rstrip(b"0").rstrip(b".") if b"." in found[1] else found[1]) != b"1":
+        parts.append(b"q=" + quality)
+    return b";".join(parts)
