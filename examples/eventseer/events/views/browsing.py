@@ -1,0 +1,246 @@
+"""The public pages. Each is the same for every visitor: no session, no user and no CSRF token is looked at here."""
+
+from datetime import timedelta
+
+from django.db.models import Count, Max, Min, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from events.forms import CommentForm
+from events.models import Discipline, Event, Organisation, Person, Role, Topic
+from events.paging import number, page_of
+from events.places import COUNTRIES
+from events.searching import find_events, find_people, prefix
+from eventseer.cachetags import depends_on, public
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+
+
+def get_or_404(rows, pk):  # noqa: ANN001, ANN201
+    try:
+        return rows.get(pk=pk)
+    except rows.model.DoesNotExist:
+        raise Http404(f"There is no {rows.model._meta.verbose_name} {pk}.") from None
+
+
+@public
+def home(request: HttpRequest) -> HttpResponse:
+    today = timezone.localdate()
+    soon = Q(events__deadline__range=(today, today + timedelta(days=60)))
+    context = {
+        "deadlines": Event.objects.for_cards().open(today).prefetch_related("topics")[:10],
+        "newest": Event.objects.for_cards().order_by("-created", "-pk").prefetch_related("topics")[:6],
+        "hot_topics": Topic.objects.filter(soon).annotate(calls=Count("pk")).order_by("-calls", "name")[:18],
+        "people": Person.objects.select_related("organisation").order_by("-events_count", "pk")[:8],
+        "numbers": (
+            ("events", Event.objects.count(), "events"),
+            ("people", Person.objects.count(), "people"),
+            ("topics", Topic.objects.count(), "topics"),
+            ("organisations", Organisation.objects.count(), "organisations"),
+        ),
+        "open_calls": Event.objects.filter(deadline__gte=today).count(),
+    }
+    depends_on(request, "events", "people", "topics", "organisations")
+    return render(request, "events/home.html", context)
+
+
+@public
+def event_list(request: HttpRequest) -> HttpResponse:
+    today = timezone.localdate()
+    when = request.GET.get("when", "")
+    match when:
+        case "open":
+            events = Event.objects.open(today)
+        case "upcoming":
+            events = Event.objects.upcoming(today)
+        case "past":
+            events = Event.objects.past(today)
+        case _:
+            events = Event.objects.order_by("-starts", "-pk")
+    topic = Topic.objects.filter(pk=number(request, "topic") or 0).first()
+    year = number(request, "year")
+    country = request.GET.get("country", "")
+    if topic is not None:
+        events = events.filter(topics=topic)
+    if year is not None:
+        events = events.filter(starts__year=year)
+    if country in COUNTRIES:
+        events = events.filter(country=country)
+    page = page_of(request, events.for_cards().prefetch_related("topics"), 25)
+    years = Event.objects.aggregate(first=Min("starts"), last=Max("starts"))
+    context = {
+        "page": page,
+        "when": when,
+        "whens": (("", "All events"), ("open", "Open calls"), ("upcoming", "Upcoming"), ("past", "Past")),
+        "topic": topic,
+        "year": year,
+        "country": country,
+        "topics": sorted({*Topic.objects.order_by("-events_count")[:100], *filter(None, [topic])}, key=str),
+        "years": range(years["last"].year, years["first"].year - 1, -1) if years["first"] else (),
+        "countries": COUNTRIES,
+    }
+    depends_on(request, "events", "topics", topic)
+    return render(request, "events/event_list.html", context)
+
+
+@public
+def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
+    event = get_or_404(Event.objects.select_related("organisation"), pk)
+    if slug != event.slug:
+        return redirect(event, permanent=True)
+    topics = list(event.topics.all())
+    roles = list(event.roles.select_related("person__organisation"))
+    groups: dict[str, list[Role]] = {}
+    for role in roles:
+        groups.setdefault(role.get_kind_display(), []).append(role)
+    editions = list(Event.objects.for_cards().filter(acronym=event.acronym).exclude(pk=event.pk).order_by("-starts"))
+    related = _related(event, topics)
+    context = {
+        "event": event,
+        "topics": topics,
+        "groups": groups,
+        "people_count": len({role.person_id for role in roles}),
+        "editions": editions,
+        "related": related,
+        "comments": event.comments.all(),
+        "attachments": event.attachments.all(),
+        "form": CommentForm(),
+    }
+    people = [role.person for role in roles]
+    depends_on(request, event, event.organisation, *topics, *people, *editions, *related)
+    return render(request, "events/event.html", context)
+
+
+def _related(event: Event, topics: list[Topic]) -> list[Event]:
+    """The next events that share the most topics."""
+    shared = (
+        Event.topics.through.objects.filter(topic__in=topics, event__starts__gte=timezone.localdate())
+        .exclude(event__acronym=event.acronym)
+        .values("event_id")
+        .annotate(shared=Count("pk"))
+        .order_by("-shared", Min("event__starts"), "event_id")[:6]
+    )
+    found = Event.objects.for_cards().in_bulk([row["event_id"] for row in shared])
+    return [found[row["event_id"]] for row in shared]
+
+
+@public
+def people(request: HttpRequest) -> HttpResponse:
+    context = {"people": Person.objects.select_related("organisation").order_by("-events_count", "pk")[:60]}
+    depends_on(request, "people", "organisations")
+    return render(request, "events/people.html", context | {"count": Person.objects.count(), "alphabet": _ALPHABET})
+
+
+@public
+def people_by_letter(request: HttpRequest, start: str) -> HttpResponse:
+    if start == "other":  # names that don't begin with a letter from A to Z
+        chosen = Person.objects.filter(Q(family_key__lt="a") | Q(family_key__gte="{"))
+    else:
+        chosen = Person.objects.filter(prefix("family_key", start))
+    page = page_of(request, chosen.select_related("organisation").order_by("family_key", "pk"), 120)
+    seconds = [start[0] + letter for letter in _ALPHABET] if start != "other" else []
+    depends_on(request, "people", "organisations")
+    context = {"page": page, "start": start, "alphabet": _ALPHABET, "seconds": seconds}
+    return render(request, "events/people_by_letter.html", context)
+
+
+@public
+def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
+    person = get_or_404(Person.objects.select_related("organisation", "topic"), pk)
+    if slug != person.slug:
+        return redirect(person, permanent=True)
+    # The two hundred latest; nobody serves on more, except by mistake.
+    events = list(person.events.for_cards().distinct().order_by("-starts", "-pk")[:200])
+    kinds: dict[int, list[str]] = {}
+    for role in person.roles.filter(event__in=events):
+        kinds.setdefault(role.event_id, []).append(role.get_kind_display())
+    for each in events:
+        each.kinds_of_person = kinds[each.pk]
+    together = (
+        Role.objects.filter(event__in=events[:50])
+        .exclude(person=person)
+        .order_by()
+        .values("person_id")
+        .annotate(times=Count("event_id", distinct=True))
+        .order_by("-times", "person_id")[:24]
+    )
+    found = Person.objects.select_related("organisation").in_bulk([row["person_id"] for row in together])
+    colleagues = [(found[row["person_id"]], row["times"]) for row in together]
+    depends_on(request, person, person.organisation, person.topic, *events, *found.values())
+    context = {"person": person, "events": events, "colleagues": colleagues, "today": timezone.localdate()}
+    return render(request, "events/person.html", context)
+
+
+@public
+def topic_list(request: HttpRequest) -> HttpResponse:
+    shelves: dict[str, list[Topic]] = {}
+    for topic in Topic.objects.defer("summary").order_by("discipline", "name"):
+        shelves.setdefault(topic.discipline, []).append(topic)
+    disciplines = [(choice, shelves[choice.value]) for choice in Discipline if choice.value in shelves]
+    depends_on(request, "topics")
+    return render(request, "events/topic_list.html", {"disciplines": disciplines, "count": sum(map(len, shelves.values()))})
+
+
+@public
+def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
+    topic = get_or_404(Topic.objects.all(), pk)
+    if slug != topic.slug:
+        return redirect(topic, permanent=True)
+    page = page_of(request, topic.events.for_cards().order_by("-starts", "-pk"), 20)
+    context = {
+        "topic": topic,
+        "page": page,
+        "people": topic.people.select_related("organisation").order_by("-events_count", "pk")[:16],
+        "neighbours": Topic.objects.filter(discipline=topic.discipline).exclude(pk=pk).order_by("-events_count")[:12],
+        "open_calls": topic.events.filter(deadline__gte=timezone.localdate()).count(),
+    }
+    depends_on(request, topic, "topics", *page, *context["people"])
+    return render(request, "events/topic.html", context)
+
+
+@public
+def organisation_list(request: HttpRequest) -> HttpResponse:
+    country = request.GET.get("country", "")
+    organisations = Organisation.objects.defer("summary")
+    if country in COUNTRIES:
+        organisations = organisations.filter(country=country)
+    page = page_of(request, organisations.order_by("name"), 60)
+    depends_on(request, "organisations")
+    context = {"page": page, "country": country, "countries": COUNTRIES}
+    return render(request, "events/organisation_list.html", context)
+
+
+@public
+def organisation(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
+    organisation = get_or_404(Organisation.objects.all(), pk)
+    if slug != organisation.slug:
+        return redirect(organisation, permanent=True)
+    page = page_of(request, organisation.events.for_cards().order_by("-starts", "-pk"), 20)
+    members = organisation.people.order_by("-events_count", "pk")[:24]
+    depends_on(request, organisation, *page, *members)
+    return render(request, "events/organisation.html", {"organisation": organisation, "page": page, "people": members})
+
+
+@public
+def search(request: HttpRequest) -> HttpResponse:
+    """Events and people side by side; `?page=` turns the pages of both."""
+    query = request.GET.get("q", "").strip()[:100]
+    size, wanted = 12, number(request, "page") or 1
+    found = [(rows, rows.count()) for rows in (find_events(query), find_people(query))]
+    pages = max(1, *(-(-count // size) for _, count in found))
+    if wanted > pages:
+        raise Http404(f"There are {pages} pages.")
+    (events, events_count), (people, people_count) = found
+    part = slice((wanted - 1) * size, wanted * size)
+    context = {
+        "query": query,
+        "events": events[part],
+        "events_count": events_count,
+        "people": people[part],
+        "people_count": people_count,
+        "number": wanted,
+        "pages": pages,
+    }
+    depends_on(request, "events", "people")
+    return render(request, "events/search.html", context)

@@ -1,0 +1,9 @@
+"""The application that an ASGI server calls."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eventseer.settings")
+
+application = get_asgi_application()

@@ -1,0 +1,124 @@
+"""How long a shared cache may keep a page, which tags it carries, and what a change of data purges.
+
+A view says `@public`, and `depends_on(request, …)` with the objects that its page shows. This file is all there is to
+it: once Uncork finds out by itself what a page read, it can be deleted, together with those lines in the views.
+
+The tags: `event-42`, `person-7`, `topic-3`, `organisation-9` for objects, and `events`, `people`, `topics`, `organisations`
+for lists, which change when any of their kind does.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, time, timedelta
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Model
+from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.http import HttpRequest, HttpResponse
+
+from events.models import Attachment, Comment, Event, Organisation, Person, Role, Topic
+
+View = Callable[..., HttpResponse]
+
+_LIST_TAGS = {Event: "events", Person: "people", Topic: "topics", Organisation: "organisations"}
+
+
+def tag(thing: Model | str) -> str:
+    """The tag of an object, `event-42`; a string is a tag already."""
+    return thing if isinstance(thing, str) else f"{thing._meta.model_name}-{thing.pk}"
+
+
+def depends_on(request: HttpRequest, *things: Model | str | None) -> None:
+    """The page that answers this request shows these."""
+    request.cache_tags.update((tag(thing), None) for thing in things if thing is not None)
+
+
+def public(view: View) -> View:
+    """For views whose response is the same for every visitor: they look at no session, no user, no CSRF token."""
+
+    @wraps(view)
+    def shared(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        request.cache_tags = {}  # a dict for its order
+        response = view(request, *args, **kwargs)
+        if request.method in ("GET", "HEAD") and response.status_code in (200, 301):
+            response["Cache-Control"] = f"public, max-age=0, s-maxage={_seconds_to_midnight()}"
+            if request.cache_tags:
+                response["Cache-Tag"] = ", ".join(request.cache_tags)
+        return response
+
+    return shared
+
+
+def _seconds_to_midnight() -> int:
+    """At most a day: "three days left" is true until midnight, whatever is purged until then."""
+    now = datetime.now(UTC)
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+    return max(1, int((midnight - now).total_seconds()))
+
+
+# Purging
+
+
+@cache
+def _clock(state_dir: Path) -> Any:
+    from uncork.purging.table import ClockTable
+
+    return ClockTable(state_dir)
+
+
+def _table() -> Any:
+    """The purge clock that Uncork's workers look at; None when no Uncork has run here, or it isn't installed."""
+    if not settings.UNCORK_STATE_DIR.is_dir():
+        return None
+    try:
+        return _clock(settings.UNCORK_STATE_DIR)
+    except ModuleNotFoundError:
+        return None
+
+
+def purge(tags: Iterable[str]) -> None:
+    """Every stored page that carries one of the tags is not served again."""
+    if (table := _table()) is not None:
+        table.purge([tag.encode() for tag in tags])
+
+
+def purge_all() -> None:
+    if (table := _table()) is not None:
+        table.purge_all()
+
+
+def _purge_at_commit(*things: Model | str | None) -> None:
+    tags = {tag(thing) for thing in things if thing is not None}
+    transaction.on_commit(lambda: purge(tags))
+
+
+def _object_changed(sender: type[Model], instance: Any, **_: Any) -> None:
+    things: list[Model | str | None] = [instance, _LIST_TAGS[sender]]
+    if isinstance(instance, Event) and instance.pk is not None:
+        things += [instance.organisation, *instance.topics.all()]
+    elif isinstance(instance, Person):
+        things += [instance.organisation, instance.topic]
+    _purge_at_commit(*things)
+
+
+def _part_changed(instance: Any, **_: Any) -> None:
+    _purge_at_commit(f"event-{instance.event_id}", f"person-{instance.person_id}" if isinstance(instance, Role) else None)
+
+
+def _topics_changed(instance: Event | Topic, pk_set: set[int] | None, reverse: bool, **_: Any) -> None:
+    others = "event" if reverse else "topic"
+    _purge_at_commit(instance, "events", "topics", *(f"{others}-{pk}" for pk in pk_set or ()))
+
+
+def connect() -> None:
+    """Listen to the models. Called once, by the application's `ready`."""
+    for model in _LIST_TAGS:
+        post_save.connect(_object_changed, model)
+        post_delete.connect(_object_changed, model)
+    for model in (Role, Comment, Attachment):
+        post_save.connect(_part_changed, model)
+        post_delete.connect(_part_changed, model)
+    m2m_changed.connect(_topics_changed, Event.topics.through)
