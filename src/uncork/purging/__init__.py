@@ -1,1 +1,1 @@
-"""How a purge travels."""
+"""How a purge travels: the table in memory that all processes of a machine share."""
