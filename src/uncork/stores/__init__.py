@@ -1,1 +1,1 @@
-"""Where pages live."""
+"""Where pages live: the contract, the disk, finding and sweeping."""
