@@ -154,7 +154,7 @@ directive = st.one_of(
 )
 
 
-@given(st.lists(directive), st.binary(max_size=40).filter(lambda junk: b'"' not in junk))
+@given(st.lists(directive), st.binary(max_size=40))
 def test_what_forbids_is_never_lost_to_what_stands_beside_it(listed: list[bytes], junk: bytes) -> None:
     """Source: RFC 9111 §4.2.1"""
     alone = parse_directives(b", ".join(listed))
