@@ -45,6 +45,7 @@ _ALLOW = (b"allow", b"GET, HEAD")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _VARY = (b"vary", b"accept-encoding")
 _IMMUTABLE = (b"cache-control", b"public, max-age=31536000, immutable")  # Source: RFC 8246 §2
+_ASK_AGAIN = b"public, max-age=0, must-revalidate"
 _WELL_KNOWN = b".well-known"  # Source: RFC 8615 §3
 
 
@@ -90,19 +91,12 @@ class StaticSite:
 
     def __init__(self, options: StaticOptions) -> None:
         self._options = options
-        roots = [os.fsencode(directory) for _, directory in options.prefixes]
-        mounts = [
-            MountedTree(_with_slash(prefix), Tree(root, options.symlinks, roots))
-            for (prefix, _), root in zip(options.prefixes, roots, strict=True)
-        ]
-        self._mounts = sorted(mounts, key=lambda mount: len(mount.prefix), reverse=True)
+        self._mounts = mounted(options.prefixes, options.symlinks)
         self._prefixes = tuple(mount.prefix for mount in self._mounts)
         self._cache_control: tuple[Field, ...] = ()
         if options.max_age is not None:
-            value = b"public, max-age=%d" % options.max_age
-            self._cache_control = (
-                (b"cache-control", value if options.max_age else value + b", must-revalidate"),
-            )
+            value = b"public, max-age=%d" % options.max_age if options.max_age else _ASK_AGAIN
+            self._cache_control = ((b"cache-control", value),)
 
     def find(self, path: bytes) -> MountedTree | None:
         """The tree for a path as it was sent: of several prefixes that fit, the longest."""
@@ -221,6 +215,16 @@ class StaticSite:
         if request.query is not None:
             location += b"?" + request.query
         return Answer(301, FileReason.DIRECTORY, Fields(((b"location", location), *self._cache_control)))
+
+
+def mounted(prefixes: Sequence[tuple[bytes, str]], symlinks: Symlinks) -> list[MountedTree]:
+    """The trees of these prefixes and directories, the longest prefix first. A link may end in any of them."""
+    roots = [os.fsencode(directory) for _, directory in prefixes]
+    mounts = [
+        MountedTree(_with_slash(prefix), Tree(root, symlinks, roots))
+        for (prefix, _), root in zip(prefixes, roots, strict=True)
+    ]
+    return sorted(mounts, key=lambda mount: len(mount.prefix), reverse=True)
 
 
 def answer_to_failure(error: OSError) -> Answer | None:
