@@ -6,9 +6,12 @@ import os
 
 import pytest
 
+from uncork.caching.storable import CacheOptions
+from uncork.edge.resolve import Symlinks
 from uncork.edge.setup import (
     BadSetup,
     CacheSetup,
+    FilesSetup,
     Kind,
     Listener,
     LogFormat,
@@ -16,6 +19,7 @@ from uncork.edge.setup import (
     Mount,
     Setup,
 )
+from uncork.wire.limits import Limits
 
 FULL = Setup(
     index=1,
@@ -29,7 +33,9 @@ FULL = Setup(
     static=(Mount("/static/", "/srv/static"),),
     internal_files=(Mount("/protected/", "/srv/private"),),
     static_only=False,
-    cache=CacheSetup(default_ttl=1.5, keep_tags=True),
+    cache=CacheSetup(CacheOptions(default_ttl=5, heuristic_fraction=0.5), keep_tags=True),
+    files=FilesSetup(Symlinks.NEVER, max_age=None),
+    limits=Limits(fields=7, idle_seconds=2),
     log=LogSetup("-", LogFormat.JSON),
     purge_token="secret",
     trust_forwarded=("10.0.0.0/8",),
@@ -43,8 +49,8 @@ def test_round_trip(setup: Setup) -> None:
 
 def test_every_field_of_the_full_one_differs_from_its_default() -> None:
     for field in dataclasses.fields(Setup):
-        if field.name not in ("static_only", "limits"):
-            assert getattr(FULL, field.name) != field.default
+        if field.name != "static_only":
+            assert getattr(FULL, field.name) != getattr(Setup(0, 1, 1, "/s"), field.name, None)
 
 
 def test_through_a_descriptor() -> None:

@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from uncork.caching.storable import CacheOptions
+from uncork.edge.resolve import Symlinks
+from uncork.wire.limits import Limits
+
 # The environment variables that carry the descriptors of the Setup and of the channel into a worker.
 SETUP_FD = "UNCORK_SETUP_FD"
 CHANNEL_FD = "UNCORK_CHANNEL_FD"
@@ -57,20 +61,25 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class CacheSetup:
-    """Times in seconds, sizes in bytes.
-
-    `default_ttl` is the freshness lifetime where the origin names none (0: such a response isn't stored),
-    `negative_ttl` the same for 404 and 410. `store_bytes` bounds the files on disk, `memory_bytes` the hot
-    responses that each worker keeps ready. `keep_tags` leaves Surrogate-Key and its like to the client.
+    """`store_bytes` bounds the files on disk, `memory_bytes` the hot responses that each worker keeps ready,
+    `max_page_bytes` one stored page. `keep_tags` leaves Surrogate-Key and its like to the client.
     """
 
-    default_ttl: float = 0.0
-    negative_ttl: float = 0.0
+    storing: CacheOptions = field(default_factory=CacheOptions)
     store_bytes: int = 2 * GIB
     memory_bytes: int = 64 * MIB
     max_page_bytes: int = 64 * MIB
     compress: bool = True
     keep_tags: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FilesSetup:
+    """How static files are sent: see `uncork.edge.static.StaticOptions`. `max_age` is in seconds."""
+
+    symlinks: Symlinks = Symlinks.INSIDE
+    dot_files: bool = False
+    max_age: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,8 @@ class Setup:
     static: tuple[Mount, ...] = ()
     internal_files: tuple[Mount, ...] = ()
     static_only: bool = False
-    limits: dict[str, int | float] = field(default_factory=dict)
+    files: FilesSetup = field(default_factory=FilesSetup)
+    limits: Limits = field(default_factory=Limits)
     cache: CacheSetup = field(default_factory=CacheSetup)
     log: LogSetup = field(default_factory=LogSetup)
     purge_token: str | None = None
@@ -157,8 +167,6 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         return _build(remaining[0], value, where)
     if origin is tuple and isinstance(value, list):
         return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(kind, type) and issubclass(kind, Enum):
         try:
             return kind(value)

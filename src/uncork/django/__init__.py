@@ -1,0 +1,1 @@
+"""Uncork inside the Django process."""

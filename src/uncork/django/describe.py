@@ -1,0 +1,117 @@
+"""What a project is: its application, and where its files are. Run as `python -m uncork.django.describe`.
+
+Lives here: reading the settings, importing the application. Doesn't know: what is done with it.
+"""
+
+# mypy: disable-error-code="import-untyped"
+
+import importlib
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from uncork.django.answers import Refused, answer, in_words
+
+
+def describe(arguments: list[str]) -> Mapping[str, Any]:
+    """`arguments`: `MODULE:NAME`, or nothing for the application that the settings name.
+
+    Keys: application, asgi, django (whether there are settings), and then debug, hosts, static_url,
+    static_root, finders, manifest, media_url, media_root. A URL or root is None where nothing is to be
+    served from it.
+    """
+    application = arguments[0] if arguments else _application_of_settings()
+    found = _load(application)
+    kind = {"application": application, "asgi": _is_asgi(found)}
+    try:
+        from django.conf import settings
+    except ImportError:
+        return {**kind, "django": False}
+    if not settings.configured:
+        return {**kind, "django": False}
+    return {**kind, "django": True, **_of_settings(settings)}
+
+
+def _application_of_settings() -> str:
+    module = os.environ["DJANGO_SETTINGS_MODULE"]
+    try:
+        from django.conf import settings
+        from django.core.exceptions import ImproperlyConfigured
+    except ImportError:
+        raise Refused("Django is not installed in this Python environment") from None
+    try:
+        wsgi, asgi = settings.WSGI_APPLICATION, getattr(settings, "ASGI_APPLICATION", None)
+    except ImproperlyConfigured as error:
+        raise Refused(f"the settings of {module} are refused: {error}") from None
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(error.name + ".")):
+            raise Refused(f"there is no settings module {module!r} (from DJANGO_SETTINGS_MODULE)") from None
+        raise Refused(f"importing the settings {module!r}: {in_words(error)}") from None
+    except Exception as error:
+        raise Refused(f"importing the settings {module!r}: {in_words(error)}") from None
+    dotted = wsgi or asgi or f"{module.partition('.')[0]}.wsgi.application"
+    name, _, attribute = dotted.rpartition(".")
+    return f"{name}:{attribute}"
+
+
+def _load(application: str) -> Any:
+    name, _, attribute = application.partition(":")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise Refused(f"there is no module {error.name!r} for the application {application!r}") from None
+        raise Refused(f"importing the application {application!r}: {in_words(error)}") from None
+    except Exception as error:
+        raise Refused(f"importing the application {application!r}: {in_words(error)}") from None
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        offered = [known for known in ("application", "app") if callable(getattr(module, known, None))]
+        meant = f"; did you mean '{name}:{offered[0]}'?" if offered else ""
+        raise Refused(f"the module {name!r} has no application {attribute!r}{meant}")
+    return found
+
+
+def _is_asgi(application: Any) -> bool:
+    call = application if inspect.isroutine(application) else getattr(application, "__call__", application)  # noqa: B004
+    return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(call)
+
+
+def _of_settings(settings: Any) -> dict[str, Any]:
+    finders = "django.contrib.staticfiles" in settings.INSTALLED_APPS
+    local, manifest = _static_storage() if finders else (True, False)
+    return {
+        "debug": bool(settings.DEBUG),
+        "hosts": [str(host) for host in settings.ALLOWED_HOSTS],
+        "static_url": _prefix(settings.STATIC_URL) if local else None,
+        "static_root": str(settings.STATIC_ROOT) if settings.STATIC_ROOT else None,
+        "finders": finders,
+        "manifest": manifest and not settings.DEBUG,
+        "media_url": _prefix(settings.MEDIA_URL),
+        "media_root": str(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else None,
+    }
+
+
+def _static_storage() -> tuple[bool, bool]:
+    """Whether static files are kept on this machine, and whether their names come from a manifest."""
+    from django.contrib.staticfiles.storage import ManifestFilesMixin, StaticFilesStorage
+    from django.core.files.storage import storages
+
+    storage = storages["staticfiles"]
+    return isinstance(storage, StaticFilesStorage), isinstance(storage, ManifestFilesMixin)
+
+
+def _prefix(url: str | None) -> str | None:
+    """The path of a URL of files, when it is one of this site and not all of it."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    return parts.path if not parts.netloc and parts.path.strip("/") and parts.path[0] == "/" else None
+
+
+if __name__ == "__main__":
+    answer(describe)

@@ -1,0 +1,220 @@
+"""The origin as a process of ours: started, found healthy, shown, started again, stopped.
+
+Lives here: one generation of the origin on its Unix socket. Doesn't know: what application it is, and
+what is asked of it but for the health check.
+"""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from enum import Enum
+from importlib.metadata import version
+from typing import Any
+
+from uncork.edge.plan import OriginPlan
+from uncork.edge.processes import Backoff, Say, child_environment, ending, kill, stop, tethered
+
+# Seconds: between two tries to connect to an origin that starts, and for one answer to the health check
+# (the first render of a large site imports half of it).
+RETRY_SECONDS = 0.05
+ANSWER_SECONDS = 20.0
+
+# Above the idle limit of our own connections to it, so that it never closes one that we are about to use.
+KEEP_ALIVE_SECONDS = 75
+
+_LONGEST_OUTPUT_LINE = 8192
+
+
+class OriginFailed(Exception):
+    """The origin didn't come up. The message is for people."""
+
+
+class OriginState(Enum):
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    RESTARTING = "restarting"
+    STOPPED = "stopped"
+
+
+def gunicorn_command(application: str, *, asgi: bool, workers: int, threads: int) -> tuple[str, ...]:
+    """gunicorn for an application such as `mysite.wsgi:application`, listening on `{socket}`."""
+    command = [
+        *(sys.executable, "-m", "gunicorn", application),
+        *("--bind", "unix:{socket}"),
+        *("--workers", str(workers)),
+        *("--keep-alive", str(KEEP_ALIVE_SECONDS)),
+        *("--worker-class", "asgi" if asgi else "gthread"),
+    ]
+    if not asgi:
+        command += ["--threads", str(threads)]
+    if int(version("gunicorn").partition(".")[0]) >= 25:
+        command.append("--no-control-socket")
+    return tuple(command)
+
+
+class Origin:
+    """One generation of the origin. `start`, then it is kept running until `stop`."""
+
+    def __init__(self, plan: OriginPlan, socket_path: str, generation: int, say: Say) -> None:
+        self.generation = generation
+        self.state = OriginState.STARTING
+        self.address = f"http+unix:{socket_path}"
+        self._plan = plan
+        self._path = socket_path
+        self._say = say
+        self._process: Process | None = None
+        self._restarts = 0
+        self._started = 0.0
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers. Raises OriginFailed, with nothing left running."""
+        try:
+            await self._spawn()
+            await self._until_healthy()
+        except BaseException:
+            await self._end(0.0)
+            raise
+        self.state = OriginState.HEALTHY
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """SIGTERM, `stop_seconds` to finish what it does, then SIGKILL."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        await self._end(self._plan.stop_seconds)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._process is not None:
+            kill(self._process)
+
+    def snapshot(self) -> dict[str, Any]:
+        running = self._process is not None and self._process.returncode is None
+        return {
+            "state": self.state.value,
+            "generation": self.generation,
+            "address": self.address,
+            "pid": self._process.pid if running and self._process else None,
+            "restarts": self._restarts,
+            "uptime_seconds": round(asyncio.get_running_loop().time() - self._started, 3) if running else 0.0,
+        }
+
+    async def _end(self, seconds: float) -> None:
+        self.state = OriginState.STOPPED
+        if self._process is not None and not await stop(self._process, seconds) and seconds:
+            self._say(f"the origin (process {self._process.pid}) didn't stop in {seconds:g} s and was killed")
+        _remove(self._path)
+
+    async def _spawn(self) -> None:
+        _remove(self._path)
+        command = [argument.replace("{socket}", self._path) for argument in self._plan.command]
+        self._process = process = await asyncio.create_subprocess_exec(
+            *tethered(command),
+            cwd=self._plan.directory,
+            env=child_environment(**self._plan.environment),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            start_new_session=True,  # Ctrl-C in a terminal is for the supervisor; the origin is drained
+        )
+        self._started = asyncio.get_running_loop().time()
+        assert process.stdout is not None
+        self._shower = asyncio.create_task(self._show(process.stdout))
+
+    async def _show(self, output: asyncio.StreamReader) -> None:
+        """Print its output line by line, until its last process has closed it."""
+        rest = b""
+        while data := await output.read(65536):
+            *lines, rest = (rest + data).split(b"\n")
+            if len(rest) > _LONGEST_OUTPUT_LINE:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._say(line.decode(errors="backslashreplace").rstrip("\r"), "origin")
+        if rest:
+            self._say(rest.decode(errors="backslashreplace"), "origin")
+
+    async def _until_healthy(self) -> None:
+        process = self._process
+        assert process is not None
+        waiting = asyncio.create_task(process.wait())
+        asking = asyncio.create_task(self._ask_until_answered())
+        try:
+            await asyncio.wait(
+                [waiting, asking],
+                timeout=self._plan.start_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if waiting.done():
+                # What it said last is why it ended.
+                await asyncio.wait([self._shower], timeout=1.0)
+                raise OriginFailed(f"the origin {ending(process)} before it answered")
+            if not asking.done():
+                raise OriginFailed(
+                    f"the origin didn't answer within {self._plan.start_seconds:g} s (origin.start-timeout)"
+                )
+            await asking
+        finally:
+            waiting.cancel()
+            asking.cancel()
+
+    async def _ask_until_answered(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(ask(self._path, self._plan.host), ANSWER_SECONDS)
+            except (OSError, TimeoutError):
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _keep(self) -> None:
+        """Start it again whenever it ends. Meanwhile the workers find its socket dead and cope."""
+        backoff = Backoff()
+        while True:
+            assert self._process is not None
+            await self._process.wait()
+            pause = backoff.after(asyncio.get_running_loop().time() - self._started)
+            self.state = OriginState.RESTARTING
+            self._restarts += 1
+            when = f"in {pause:g} s" if pause else "now"
+            self._say(
+                f"the origin (process {self._process.pid}) {ending(self._process)}; starting it again {when}"
+            )
+            await asyncio.sleep(pause)
+            await self._spawn()
+            try:
+                await self._until_healthy()
+            except OriginFailed as failure:
+                self._say(str(failure))
+                await stop(self._process, 0.0)
+            else:
+                self.state = OriginState.HEALTHY
+                self._say("the origin answers again")
+
+
+async def ask(path: str, host: str) -> int:
+    """GET / on that Unix socket; the status of the answer. Raises OSError where there is none."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\nUser-Agent: uncork-health\r\n"
+            b"Accept: */*\r\nConnection: close\r\n\r\n"
+        )
+        line = await reader.readline()
+        version, _, rest = line.partition(b" ")
+        if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
+            raise ConnectionError(f"not an HTTP response: {line[:40]!r}")
+        return int(rest[:3])
+    finally:
+        writer.close()
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
