@@ -8,7 +8,8 @@ An input is named by bytes:
     query           the whole query string
     query:NAME      the parameters of that name, NAME percent-decoded
     cookie:NAME     the cookies of that name
-    field:NAME      a request field, its lower-case name; its value is normalised as for `Vary`
+    field:NAME      a request field, its lower-case name; its value is normalised as for `Vary`, and that of
+                    Accept-Encoding to the known codings: an origin may be asked for no others
 
 Its value is what the request has of it, or None when it has nothing: absent is not empty. Values are
 compared and hashed, never interpreted: where two spellings could mean the same they are two values, and
@@ -22,6 +23,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from uncork.caching.vary import normalise
 from uncork.semantics.messages import Request
+from uncork.semantics.negotiation import normalised_codings
 
 Input = tuple[bytes, bytes | None]
 
@@ -121,7 +123,10 @@ def _value(name: bytes, request: Request) -> bytes | None:
         return _cookies(name[len(_COOKIE) :], request)
     if name.startswith(_FIELD):
         field = name[len(_FIELD) :]
-        return normalise(field, request.fields.get(field))
+        value = request.fields.get(field)
+        if field == b"accept-encoding" and value is not None:
+            return b",".join(normalised_codings(value))
+        return normalise(field, value)
     if name == WHOLE_QUERY:
         return request.query
     raise UnknownInput(name.decode(errors="replace"))

@@ -11,7 +11,7 @@ variant's key. Whatever is found there is still compared by its own inputs.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from uncork.pages.keys import Input, UnknownInput, matches, primary_key, select, variant_key
+from uncork.pages.keys import Input, UnknownInput, matches, primary_key, select, union, variant_key
 from uncork.semantics.messages import Request
 from uncork.stores.contract import Store, StoredPage
 
@@ -60,16 +60,17 @@ def find(store: Store, request: Request) -> Found:
 def place(store: Store, request: Request, primary: bytes, names: Iterable[bytes]) -> Found:
     """Where to store a page whose render read these inputs: `key`, `inputs` for the page, and `names`.
 
-    Records the names first, so that who finds the URL finds the page. `names` are for `create` when `key`
-    is the primary key. Raises StoreFull, TooLarge, UnknownInput.
+    `names` are for `create`, when `key` is the primary key: the page itself carries them. For any other key
+    they are recorded here, so that who finds the URL finds the variant. Raises StoreFull, TooLarge,
+    UnknownInput.
     """
-    wanted = tuple(names)
-    select(wanted, request)  # before anything is recorded that no request can be read by
     entry = store.lookup(primary)
     known = () if entry is None else entry.names
     if isinstance(entry, StoredPage):
         entry.close()
-    if not set(wanted) <= set(known):
-        known = store.record(primary, wanted)
-    inputs = select(known, request)
-    return Found(primary, known, inputs, variant_key(primary, inputs), None)
+    wanted = union(known, names)
+    inputs = select(wanted, request)
+    key = variant_key(primary, inputs)
+    if key != primary and wanted != known:
+        store.record(primary, wanted)
+    return Found(primary, wanted, inputs, key, None)
