@@ -57,7 +57,7 @@ class Site:
         return names[0] if names else "localhost"
 
 
-def find_project(directory: Path, environment: Mapping[str, str]) -> Project:
+def find_project(directory: Path, environment: Mapping[str, str] = os.environ) -> Project:
     """The project whose manage.py is in the directory or the one above."""
     for place in (directory, directory.parent):
         manage = place / "manage.py"

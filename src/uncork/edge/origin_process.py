@@ -14,11 +14,9 @@ from typing import Any
 
 from uncork.edge.plan import OriginPlan
 from uncork.edge.processes import Backoff, Say, child_environment, ending, kill, stop, tethered
-
-# Seconds: between two tries to connect to an origin that starts, and for one answer to the health check
-# (the first render of a large site imports half of it).
-RETRY_SECONDS = 0.05
-ANSWER_SECONDS = 20.0
+from uncork.upstream.addresses import parse_origin
+from uncork.upstream.failures import OriginError
+from uncork.upstream.health import wait_healthy
 
 # Above the idle limit of our own connections to it, so that it never closes one that we are about to use.
 KEEP_ALIVE_SECONDS = 75
@@ -141,35 +139,25 @@ class Origin:
     async def _until_healthy(self) -> None:
         process = self._process
         assert process is not None
-        waiting = asyncio.create_task(process.wait())
-        asking = asyncio.create_task(self._ask_until_answered())
-        try:
-            await asyncio.wait(
-                [waiting, asking],
-                timeout=self._plan.start_seconds,
-                return_when=asyncio.FIRST_COMPLETED,
+        exited = asyncio.create_task(process.wait())
+        answered = asyncio.create_task(
+            wait_healthy(
+                parse_origin(self.address), seconds=self._plan.start_seconds, host=self._plan.host.encode()
             )
-            if waiting.done():
-                # What it said last is why it ended.
-                await asyncio.wait([self._shower], timeout=1.0)
-                raise OriginFailed(f"the origin {ending(process)} before it answered")
-            if not asking.done():
-                raise OriginFailed(
-                    f"the origin didn't answer within {self._plan.start_seconds:g} s (origin.start-timeout)"
-                )
-            await asking
-        finally:
-            waiting.cancel()
-            asking.cancel()
-
-    async def _ask_until_answered(self) -> None:
-        while True:
-            try:
-                await asyncio.wait_for(ask(self._path, self._plan.host), ANSWER_SECONDS)
-            except (OSError, TimeoutError):
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
+        )
+        try:
+            await asyncio.wait([exited, answered], return_when=asyncio.FIRST_COMPLETED)
+            if answered.done():
+                await answered
                 return
+            # What it said last is why it ended.
+            await asyncio.wait([self._shower], timeout=1.0)
+            raise OriginFailed(f"the origin {ending(process)} before it answered")
+        except OriginError as error:
+            raise OriginFailed(f"the origin runs and doesn't answer: {error}") from None
+        finally:
+            exited.cancel()
+            answered.cancel()
 
     async def _keep(self) -> None:
         """Start it again whenever it ends. Meanwhile the workers find its socket dead and cope."""
@@ -194,23 +182,6 @@ class Origin:
             else:
                 self.state = OriginState.HEALTHY
                 self._say("the origin answers again")
-
-
-async def ask(path: str, host: str) -> int:
-    """GET / on that Unix socket; the status of the answer. Raises OSError where there is none."""
-    reader, writer = await asyncio.open_unix_connection(path)
-    try:
-        writer.write(
-            b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\nUser-Agent: uncork-health\r\n"
-            b"Accept: */*\r\nConnection: close\r\n\r\n"
-        )
-        line = await reader.readline()
-        version, _, rest = line.partition(b" ")
-        if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
-            raise ConnectionError(f"not an HTTP response: {line[:40]!r}")
-        return int(rest[:3])
-    finally:
-        writer.close()
 
 
 def _remove(path: str) -> None:

@@ -29,6 +29,8 @@ from uncork.edge.sockets import Address, CannotListen, ListeningSockets, listen_
 from uncork.edge.statedir import StateDir
 from uncork.edge.systemd import Notifier
 from uncork.edge.workers import WORKER_COMMAND, Workers, WorkersFailed
+from uncork.pages.clock import COUNTER
+from uncork.purging.table import ClockTable
 
 # What a process exits with when its input is bad, and when a second signal ended it at once.
 BAD_INPUT = 2
@@ -54,7 +56,8 @@ class Generation:
 class Supervisor:
     """`replan` reads the configuration anew; it is called in a thread and may raise BadConfiguration.
 
-    `inherited` sockets (socket activation) are listened on in place of the plan's addresses.
+    `clock` is only looked at. `inherited` sockets (socket activation) are listened on in place of the
+    plan's addresses.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Supervisor:
         replan: Callable[[], Plan],
         state_dir: StateDir,
         say: Say,
+        clock: ClockTable | None = None,
         inherited: Sequence[socket.socket] = (),
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
@@ -70,6 +74,7 @@ class Supervisor:
         self._replan = replan
         self._state_dir = state_dir
         self._say = say
+        self._clock = clock
         self._worker_command = worker_command
         self._sockets = ListeningSockets(inherited)
         self._inherited = bool(inherited)
@@ -258,10 +263,18 @@ class Supervisor:
                 "addresses": self._sockets.names(),
                 "origins": [origin.snapshot() for origin in origins],
                 "external_origins": list(current.plan.template.origins) if current is not None else [],
+                "clock": self._clock_status(),
                 "workers": workers,
                 "totals": total(worker["snapshot"] for worker in workers),
             }
         }
+
+    def _clock_status(self) -> dict[str, Any] | None:
+        if self._clock is None:
+            return None
+        self._clock.refresh()
+        clock = self._clock.clock
+        return {"counter": clock.words[COUNTER], "slots": clock.slots, "opening": self._clock.opening.value}
 
     async def _watchdog(self) -> None:
         """A loop that hangs sends nothing, and the service manager starts us again."""

@@ -1,0 +1,86 @@
+"""`uncork purge`: take pages back, from any process on the machine.
+
+Lives here: the command. Doesn't know: how a purge works; no supervisor needs to run.
+"""
+
+import os
+from pathlib import Path
+
+import click
+
+from uncork.cli.arguments import options_named, read_options, with_options
+from uncork.cli.planning import state_directory
+from uncork.cli.site import find_project
+from uncork.edge.plan import BadConfiguration
+from uncork.pages.tags import BadPurge, parse_purge_prefix, parse_purge_url
+from uncork.purging.table import ClockTable
+
+EPILOG = """\b
+Examples:
+  uncork purge --url https://example.org/news/        that page, whatever its query
+  uncork purge --prefix https://example.org/news/     it and all below it
+  uncork purge --tag article-7 --tag authors          what has one of these tags
+  uncork purge --all --soft                           everything may be served stale while it is renewed
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--url", "urls", multiple=True, metavar="URL", help="A page, by its whole URL. Repeatable.")
+@click.option("--prefix", "prefixes", multiple=True, metavar="URL", help="A path and all below. Repeatable.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="What the origin tagged so. Repeatable.")
+@click.option("--all", "everything", is_flag=True, help="Every page.")
+@click.option("--soft", is_flag=True, help="They may be served stale while they are renewed.")
+@with_options(options_named("state_dir"))
+@click.option(
+    "--config", metavar="FILE", help="The configuration file.  [default: uncork.toml beside manage.py]"
+)
+def purge(
+    urls: tuple[str, ...],
+    prefixes: tuple[str, ...],
+    tags: tuple[str, ...],
+    everything: bool,
+    soft: bool,
+    state_dir: str | None,
+    config: str | None,
+) -> int:
+    """Purge stored pages: no worker on this machine serves them again."""
+    if not (urls or prefixes or tags or everything):
+        raise BadConfiguration("say what to purge: --url, --prefix, --tag or --all")
+    # What can't be read stops it before anything is purged.
+    try:
+        found = [parse_purge_url(os.fsencode(url)) for url in urls]
+        found += [parse_purge_prefix(os.fsencode(prefix)) for prefix in prefixes]
+    except BadPurge as problem:
+        raise BadConfiguration(str(problem)) from None
+    found += [os.fsencode(tag) for tag in tags]
+    table = open_clock(find_state_dir(state_dir, config))
+    try:
+        if everything:
+            table.purge_all(soft=soft)
+        if found:
+            table.purge(found, soft=soft)
+    finally:
+        table.close(clean=False)
+    how = "purged softly" if soft else "purged"
+    for kind, names in (("url", urls), ("prefix", prefixes), ("tag", tags)):
+        for name in names:
+            click.echo(f"{how}: {kind} {name}")
+    if everything:
+        click.echo(f"{how}: everything")
+    return 0
+
+
+def find_state_dir(given: str | None, config: str | None) -> Path:
+    """The state directory of a site that was served from here. Raises BadConfiguration when there is none."""
+    project = find_project(Path.cwd())
+    path = state_directory(read_options({"state_dir": given}, config, project), project)
+    if not path.is_dir():
+        raise BadConfiguration(f"there is no state directory {path}: say --state-dir, or UNCORK_STATE_DIR")
+    return path
+
+
+def open_clock(path: Path) -> ClockTable:
+    try:
+        return ClockTable(path)
+    except OSError as error:
+        raise BadConfiguration(f"can't open the purge clock in {path}: {error.strerror}") from None

@@ -1,0 +1,105 @@
+"""`uncork status`: how the supervisor of a state directory is doing.
+
+Lives here: the command, and its tables. Doesn't know: where the figures come from.
+"""
+
+import json
+from typing import Any
+
+import click
+
+from uncork.cli.arguments import options_named, with_options
+from uncork.cli.purge import find_state_dir
+from uncork.edge.control import ask_supervisor
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
+@with_options(options_named("state_dir"))
+@click.option(
+    "--config", metavar="FILE", help="The configuration file.  [default: uncork.toml beside manage.py]"
+)
+def status(as_json: bool, state_dir: str | None, config: str | None) -> int:
+    """Show workers, origin, hit ratio, store and purge clock of the running supervisor."""
+    found = ask_supervisor(find_state_dir(state_dir, config), "status")["status"]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        show(found)
+    return 0
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print it for people."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for line in summary(found):
+        console.print(line, markup=False, soft_wrap=True)
+    for table in tables(found):
+        console.print(table)
+
+
+def summary(found: dict[str, Any]) -> list[str]:
+    """The lines above the tables."""
+    origins = [
+        f"{one['address']} {one['state']}, process {one['pid'] or '-'}, {_times(one['restarts'], 'restart')}"
+        for one in found["origins"]
+    ] or found["external_origins"]
+    lines = [
+        f"uncork {found['version']}, process {found['pid']}: {found['state']} for "
+        f"{_duration(found['uptime_seconds'])}, generation {found['generation']}",
+        f"listening: {', '.join(found['addresses'])}",
+        f"state:     {found['state_dir']}",
+    ]
+    lines += [f"origin:    {origin}" for origin in origins]
+    if (clock := found["clock"]) is not None:
+        lines.append(f"clock:     {clock['counter']}, {clock['slots']:,} slots ({clock['opening']})")
+    return lines
+
+
+def tables(found: dict[str, Any]) -> list[Any]:
+    """The workers, and all that they count."""
+    from rich.table import Table
+
+    workers = Table(title="workers", title_justify="left")
+    for column in ("worker", "generation", "process", "state", "up", "restarts"):
+        workers.add_column(column, justify="left" if column == "state" else "right")
+    for one in found["workers"]:
+        workers.add_row(
+            str(one["index"]),
+            str(one["generation"]),
+            str(one["pid"] or "-"),
+            one["state"],
+            _duration(one["uptime_seconds"]),
+            str(one["restarts"]),
+        )
+    counters = Table(title="counters", title_justify="left")
+    counters.add_column("of all workers")
+    counters.add_column("", justify="right")
+    for name, value in flattened(found["totals"]):
+        counters.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:,.3f}")
+    return [workers, counters] if counters.row_count else [workers]
+
+
+def flattened(counters: dict[str, Any], prefix: str = "") -> list[tuple[str, int | float]]:
+    """`{"store": {"pages": 3}}` as `[("store.pages", 3)]`."""
+    found: list[tuple[str, int | float]] = []
+    for name, value in counters.items():
+        if isinstance(value, dict):
+            found += flattened(value, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, value))
+    return found
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def _times(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
