@@ -8,8 +8,8 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from eventseer import cachetags
         from events import counts
+        from eventseer import cachetags
 
         counts.connect()
         cachetags.connect()

@@ -1,7 +1,7 @@
 """Keeps the counts that lists show beside topics, organisations and people.
 
-A list of 400 topics with the number of events of each would count 25,000 rows; so each topic keeps its number.
-`seed` writes in bulk and sets the numbers itself.
+A list of 400 topics with the number of events of each would count 25,000 rows; so each topic keeps its
+number. `seed` writes in bulk and sets the numbers itself.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,17 @@ from events.models import Event, Organisation, Person, Role, Topic
 def _count(model: type[Model], pks: Iterable[int | None], field: str, relation: str) -> None:
     wanted = {pk for pk in pks if pk is not None}
     if wanted:
-        counted = model.objects.filter(pk=OuterRef("pk")).values("pk").annotate(n=Count(relation, distinct=True))
+        counted = (
+            model.objects.filter(pk=OuterRef("pk")).values("pk").annotate(n=Count(relation, distinct=True))
+        )
         number = Coalesce(Subquery(counted.values("n"), output_field=IntegerField()), 0)
         model.objects.filter(pk__in=wanted).update(**{field: number})
 
 
 def _before_save(sender: type[Event | Person], instance: Event | Person, **_: Any) -> None:
-    old = sender.objects.filter(pk=instance.pk).values_list("organisation_id", flat=True) if instance.pk else ()
+    old = (
+        sender.objects.filter(pk=instance.pk).values_list("organisation_id", flat=True) if instance.pk else ()
+    )
     instance._organisations = {*old, instance.organisation_id}
 
 
@@ -47,7 +51,9 @@ def _role_changed(instance: Role, **_: Any) -> None:
     _count(Person, (instance.person_id,), "events_count", "events")
 
 
-def _topics_changed(instance: Event | Topic, action: str, reverse: bool, pk_set: set[int] | None, **_: Any) -> None:
+def _topics_changed(
+    instance: Event | Topic, action: str, reverse: bool, pk_set: set[int] | None, **_: Any
+) -> None:
     if action == "pre_clear" and not reverse:
         instance._topics = set(instance.topics.values_list("pk", flat=True))
     elif action == "post_clear" and not reverse:

@@ -27,7 +27,9 @@ class NewestEvents(Feed):
 
     def items(self, topic: Topic | None = None) -> "QuerySet[Event]":
         events = topic.events if topic else Event.objects
-        return events.select_related("organisation").prefetch_related("topics").order_by("-created", "-pk")[:30]
+        return (
+            events.select_related("organisation").prefetch_related("topics").order_by("-created", "-pk")[:30]
+        )
 
     def item_title(self, item: Event) -> str:
         return f"{item.name}: {item.title}"

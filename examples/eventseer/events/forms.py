@@ -1,6 +1,8 @@
 """What visitors may send in, and its limits."""
 
+from collections.abc import Mapping
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
@@ -10,7 +12,8 @@ from django.core.files.uploadedfile import UploadedFile
 from events.models import Attachment, Comment, Follow
 
 _MOST_BYTES = 20 * 1024 * 1024
-# By their first bytes: what a file is called proves nothing. Nothing here can run scripts in a reader's browser.
+# By their first bytes: what a file is called proves nothing. Nothing here can run scripts in a reader's
+# browser.
 _KINDS = {
     ".pdf": b"%PDF-",
     ".png": b"\x89PNG\r\n\x1a\n",
@@ -21,14 +24,28 @@ _KINDS = {
 }
 
 
-class CommentForm(forms.ModelForm):
+class Dressed:
+    """Labels without a colon, and attributes for some fields' elements."""
+
+    dress: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, label_suffix="", **kwargs)
+        for name, attributes in self.dress.items():
+            self.fields[name].widget.attrs |= attributes
+
+
+class CommentForm(Dressed, forms.ModelForm):
+    dress = MappingProxyType(
+        {
+            "name": {"autocomplete": "name"},
+            "text": {"rows": 4, "placeholder": "A question, a correction, a ride to share…"},
+        }
+    )
+
     class Meta:
         model = Comment
         fields = ("name", "text")
-        widgets = {
-            "name": forms.TextInput(attrs={"autocomplete": "name"}),
-            "text": forms.Textarea(attrs={"rows": 4, "placeholder": "A question, a correction, a ride to share…"}),
-        }
 
     def __init__(self, *args: Any, user: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,18 +55,20 @@ class CommentForm(forms.ModelForm):
             self.instance.name = user.get_full_name() or user.get_username()
 
 
-class FollowForm(forms.ModelForm):
+class FollowForm(Dressed, forms.ModelForm):
+    dress = MappingProxyType({"note": {"rows": 3, "placeholder": "Only you can see this."}})
+
     class Meta:
         model = Follow
         fields = ("note",)
-        widgets = {"note": forms.Textarea(attrs={"rows": 3, "placeholder": "Only you can see this."})}
 
 
-class AttachmentForm(forms.ModelForm):
+class AttachmentForm(Dressed, forms.ModelForm):
+    dress = MappingProxyType({"file": {"accept": ",".join(_KINDS)}})
+
     class Meta:
         model = Attachment
         fields = ("title", "file")
-        widgets = {"file": forms.ClearableFileInput(attrs={"accept": ",".join(_KINDS)})}
 
     def clean_file(self) -> UploadedFile:
         file = self.cleaned_data["file"]
@@ -65,8 +84,9 @@ class AttachmentForm(forms.ModelForm):
         return file
 
 
-class SignUpForm(UserCreationForm):
-    first_name = forms.CharField(label="Your name", max_length=60, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+class SignUpForm(Dressed, UserCreationForm):
+    dress = MappingProxyType({"first_name": {"autocomplete": "name"}})
+    first_name = forms.CharField(label="Your name", max_length=60)
 
     class Meta(UserCreationForm.Meta):
         fields = ("first_name", "username")

@@ -43,7 +43,7 @@ def calendar(events: list[Event], host: str, site: str) -> bytes:
     for event in events:
         stamp = f"{event.updated.astimezone(UTC):%Y%m%dT%H%M%SZ}"
         url = f"URL:{site}{event.get_absolute_url()}"
-        place = f"LOCATION:{_text(f'{event.city}, {event.get_country_display()}')}"
+        place = f"LOCATION:{_text(f'{event.city}, {event.country_name}')}"
         day = timedelta(days=1)
         uid, title = f"event-{event.pk}@{host}", f"{event.name}: {event.title}"
         lines += _entry(uid, stamp, event.starts, event.ends + day, title, place, url)

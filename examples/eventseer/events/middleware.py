@@ -8,11 +8,13 @@ from django.http import HttpRequest, HttpResponse
 MARKER = "signed_in"
 
 
-def signed_in_marker(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def signed_in_marker(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
     """A cookie that comes and goes with the session's own, which scripts can't read.
 
-    Pages are the same for everybody, so the script asks `/me/` for the name in the header. This cookie spares everybody
-    who is not logged in that request. It proves nothing and no view reads it.
+    Pages are the same for everybody, so the script asks `/me/` for the name in the header. This cookie
+    spares everybody who is not logged in that request. It proves nothing and no view reads it.
     """
 
     def mark(request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What the site knows: events, the people who run them, their topics and organisations, and what visitors add.
+"""What the site knows: events, their people, topics and organisations, and what visitors add.
 
 Each index here belongs to a page: the comment beside it names it.
 """
@@ -26,6 +26,17 @@ def fold(text: str) -> str:
 def hue(text: str) -> int:
     """A colour of its own for a name: an angle on the colour wheel, the same on every machine."""
     return hashlib.blake2b(text.encode(), digest_size=2).digest()[0] * 360 // 256
+
+
+class InCountry:
+    """What has a place."""
+
+    country: str
+
+    @property
+    def country_name(self) -> str:
+        # get_country_display would go through all countries, for every row of a list.
+        return places.COUNTRIES.get(self.country, self.country)
 
 
 class Discipline(models.TextChoices):
@@ -77,7 +88,7 @@ class Topic(models.Model):
         return hue(self.discipline)
 
 
-class Organisation(models.Model):
+class Organisation(InCountry, models.Model):
     class Kind(models.TextChoices):
         UNIVERSITY = "university", "University"
         INSTITUTE = "institute", "Research institute"
@@ -88,7 +99,7 @@ class Organisation(models.Model):
     slug = models.SlugField(max_length=160, db_index=False, editable=False)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.UNIVERSITY)
     city = models.CharField(max_length=60)
-    country = models.CharField(max_length=2, choices=places.COUNTRIES.items())
+    country = models.CharField(max_length=2, choices=places.choices)
     founded = models.PositiveSmallIntegerField(null=True, blank=True)
     website = models.URLField(blank=True)
     summary = models.TextField(blank=True)
@@ -98,7 +109,9 @@ class Organisation(models.Model):
 
     class Meta:
         ordering = ("name",)
-        indexes = (models.Index(fields=["country", "name"], name="organisation_by_country"),)  # organisation list
+        indexes = (
+            models.Index(fields=["country", "name"], name="organisation_by_country"),
+        )  # organisation list
 
     def __str__(self) -> str:
         return self.name
@@ -130,7 +143,13 @@ class Person(models.Model):
         Organisation, models.SET_NULL, null=True, blank=True, related_name="people", db_index=False
     )
     topic = models.ForeignKey(
-        Topic, models.SET_NULL, null=True, blank=True, related_name="people", verbose_name="field of work", db_index=False
+        Topic,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="people",
+        verbose_name="field of work",
+        db_index=False,
     )
     homepage = models.URLField(blank=True)
     bio = models.TextField(blank=True)
@@ -143,7 +162,9 @@ class Person(models.Model):
         indexes = (
             models.Index(fields=["family_key"], name="person_by_family"),  # A to Z, search
             models.Index(fields=["given_key"], name="person_by_given"),  # search
-            models.Index(fields=["organisation", "-events_count"], name="person_by_organisation"),  # organisation page
+            models.Index(
+                fields=["organisation", "-events_count"], name="person_by_organisation"
+            ),  # organisation page
             models.Index(fields=["topic", "-events_count"], name="person_by_topic"),  # topic page
             models.Index(fields=["-events_count"], name="person_by_activity"),  # people list
         )
@@ -193,7 +214,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.select_related("organisation").defer("description", "keywords", "venue", "website")
 
 
-class Event(models.Model):
+class Event(InCountry, models.Model):
     class Kind(models.TextChoices):
         CONFERENCE = "conference", "Conference"
         SYMPOSIUM = "symposium", "Symposium"
@@ -209,7 +230,7 @@ class Event(models.Model):
     deadline = models.DateField("submission deadline", null=True, blank=True)
     notification = models.DateField("notification of authors", null=True, blank=True)
     city = models.CharField(max_length=60)
-    country = models.CharField(max_length=2, choices=places.COUNTRIES.items())
+    country = models.CharField(max_length=2, choices=places.choices)
     venue = models.CharField(max_length=120, blank=True)
     website = models.URLField(blank=True)
     organisation = models.ForeignKey(
@@ -218,7 +239,9 @@ class Event(models.Model):
     topics = models.ManyToManyField(Topic, related_name="events", blank=True)
     people = models.ManyToManyField(Person, through="Role", related_name="events")
     description = models.TextField(blank=True)
-    keywords = models.CharField(max_length=360, editable=False)  # acronym, title, year and place, folded: search
+    keywords = models.CharField(
+        max_length=360, editable=False
+    )  # acronym, title, year and place, folded: search
     created = models.DateTimeField(default=timezone.now, editable=False)
     updated = models.DateTimeField(auto_now=True, db_index=True)  # sitemap
 
@@ -231,8 +254,12 @@ class Event(models.Model):
             models.Index(fields=["deadline"], name="event_by_deadline"),  # home, open calls
             models.Index(fields=["-created"], name="event_by_creation"),  # home, feeds
             models.Index(fields=["country", "starts"], name="event_by_country"),  # filter of the event list
-            models.Index(fields=["organisation", "starts"], name="event_by_organisation"),  # organisation page
-            models.Index(fields=["keywords"], name="event_by_keywords"),  # search reads this instead of the table
+            models.Index(
+                fields=["organisation", "starts"], name="event_by_organisation"
+            ),  # organisation page
+            models.Index(
+                fields=["keywords"], name="event_by_keywords"
+            ),  # search reads this instead of the table
         )
 
     def __str__(self) -> str:
@@ -245,8 +272,7 @@ class Event(models.Model):
     def derive(self) -> None:
         """Set what follows from the other fields. `save` calls it; who saves in bulk calls it himself."""
         self.slug = slugify(fold(self.name))[:80] or "event"
-        place = f"{self.city} {places.COUNTRIES.get(self.country, '')}"
-        self.keywords = fold(f"{self.name} {self.title} {place}")[:360]
+        self.keywords = fold(f"{self.name} {self.title} {self.city} {self.country_name}")[:360]
 
     def save(self, *args: object, **kwargs: object) -> None:
         self.derive()

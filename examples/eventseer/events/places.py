@@ -1,4 +1,4 @@
-"""Countries, and the cities in which the seeded events and organisations are: `places.txt`, one country a line."""
+"""Countries, and the cities of the seeded events and organisations: `places.txt`, one country a line."""
 
 from pathlib import Path
 
@@ -17,3 +17,7 @@ def _read() -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
 _countries, CITIES = _read()
 COUNTRIES = dict(sorted(_countries.items(), key=lambda item: item[1]))
 
+
+def choices() -> list[tuple[str, str]]:
+    """For a model's field. A function, so that the migrations don't list the countries."""
+    return list(COUNTRIES.items())

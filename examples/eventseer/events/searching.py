@@ -1,7 +1,8 @@
 """Finding events and people by words.
 
-Events: every word somewhere in acronym, title, year or place. People: every word the beginning of the family name or of
-the given names. Both are answered from indexes, without a search engine and alike on SQLite and PostgreSQL.
+Events: every word somewhere in acronym, title, year or place. People: every word the beginning of the
+family name or of the given names. Both are answered from indexes, without a search engine and alike on
+SQLite and PostgreSQL.
 """
 
 from django.db.models import Q, QuerySet

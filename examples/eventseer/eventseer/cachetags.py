@@ -1,10 +1,11 @@
 """How long a shared cache may keep a page, which tags it carries, and what a change of data purges.
 
-A view says `@public`, and `depends_on(request, …)` with the objects that its page shows. This file is all there is to
-it: once Uncork finds out by itself what a page read, it can be deleted, together with those lines in the views.
+A view says `@public`, and `depends_on(request, …)` with the objects that its page shows. This file is all
+there is to it: once Uncork finds out by itself what a page read, it can be deleted, together with those
+lines in the views.
 
-The tags: `event-42`, `person-7`, `topic-3`, `organisation-9` for objects, and `events`, `people`, `topics`, `organisations`
-for lists, which change when any of their kind does.
+The tags: `event-42`, `person-7`, `topic-3`, `organisation-9` for objects, and `events`, `people`, `topics`,
+`organisations` for lists, which change when any of their kind does.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,7 +38,7 @@ def depends_on(request: HttpRequest, *things: Model | str | None) -> None:
 
 
 def public(view: View) -> View:
-    """For views whose response is the same for every visitor: they look at no session, no user, no CSRF token."""
+    """For views whose response is the same for everybody: they look at no session, user or CSRF token."""
 
     @wraps(view)
     def shared(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -70,7 +71,7 @@ def _clock(state_dir: Path) -> Any:
 
 
 def _table() -> Any:
-    """The purge clock that Uncork's workers look at; None when no Uncork has run here, or it isn't installed."""
+    """The purge clock that Uncork's workers look at; None when no Uncork has run or is installed here."""
     if not settings.UNCORK_STATE_DIR.is_dir():
         return None
     try:
@@ -105,7 +106,9 @@ def _object_changed(sender: type[Model], instance: Any, **_: Any) -> None:
 
 
 def _part_changed(instance: Any, **_: Any) -> None:
-    _purge_at_commit(f"event-{instance.event_id}", f"person-{instance.person_id}" if isinstance(instance, Role) else None)
+    _purge_at_commit(
+        f"event-{instance.event_id}", f"person-{instance.person_id}" if isinstance(instance, Role) else None
+    )
 
 
 def _topics_changed(instance: Event | Topic, pk_set: set[int] | None, reverse: bool, **_: Any) -> None:

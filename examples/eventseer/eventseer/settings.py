@@ -1,6 +1,6 @@
 """Settings of the example site. Everything that differs between machines comes from the environment:
 
-EVENTSEER_DATA        where the database, uploads, static files and Uncork's state live (default: this directory)
+EVENTSEER_DATA        where the database, uploads, static files and Uncork's state are (default: here)
 DATABASE_URL          postgres://user:password@host:port/name (default: SQLite in EVENTSEER_DATA)
 EVENTSEER_HOSTS       host names that are answered, with commas between (default: this machine's own)
 EVENTSEER_SECRET_KEY  needed wherever anybody else can reach the site
@@ -17,7 +17,9 @@ DATA_DIR = Path(os.environ.get("EVENTSEER_DATA", BASE_DIR))
 UNCORK_STATE_DIR = Path(os.environ.get("UNCORK_STATE_DIR", DATA_DIR / ".uncork"))
 
 DEBUG = os.environ.get("EVENTSEER_DEBUG") == "1"
-SECRET_KEY = os.environ.get("EVENTSEER_SECRET_KEY", "for-a-demonstration-on-one's-own-machine-and-nowhere-else")
+SECRET_KEY = os.environ.get(
+    "EVENTSEER_SECRET_KEY", "for-a-demonstration-on-one's-own-machine-and-nowhere-else"
+)
 ALLOWED_HOSTS = os.environ.get("EVENTSEER_HOSTS", ".localhost,127.0.0.1,[::1]").split(",")
 
 INSTALLED_APPS = [
@@ -68,7 +70,8 @@ def _database(url: str) -> dict[str, object]:
             "NAME": DATA_DIR / "db.sqlite3",
             "CONN_MAX_AGE": None,
             "OPTIONS": {
-                # A writer takes its lock when it begins, so that it waits its turn instead of failing half-way.
+                # A writer takes its lock when it begins, so that it waits its turn instead of failing half-
+                # way.
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"

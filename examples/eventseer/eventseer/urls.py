@@ -8,5 +8,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("events.urls")),
     path("admin/", admin.site.urls),
-    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # only while debugging; else the server does it
+    *static(
+        settings.MEDIA_URL, document_root=settings.MEDIA_ROOT
+    ),  # only while debugging; else the server does it
 ]

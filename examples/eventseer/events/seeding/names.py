@@ -26,8 +26,6 @@ def person(chance: random.Random) -> tuple[str, str]:
     draw = chance.random()
     if draw < 0.22:
         given += f" {chance.choice('ABCDEFGHIJKLMNOPRSTVWYZ')}."
-    elif draw < 0.25 and "-" not in given:
-        given += f" {chance.choice(given_names)}"
     elif draw > 0.96:  # people marry across borders
         family = chance.choice(chance.choices(ORIGINS, WEIGHTS)[0][1])
     return given, family

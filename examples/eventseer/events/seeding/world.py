@@ -1,7 +1,7 @@
 """A world of events and people, made from a seed: the same seed, scale and day give the same world.
 
-Lives here: how many of each there are and who belongs to whom. Yields unsaved rows in the order in which they can be
-inserted; knows no database.
+Lives here: how many of each there are and who belongs to whom. Yields unsaved rows in the order in which
+they can be inserted; knows no database.
 """
 
 import random
@@ -45,30 +45,56 @@ _SUBJECTS = tuple(
     for name in listed.split("; ")
 )
 # What makes ten topics of one, for the full scale.
-_SHADES = ("{}", "Applied {}", "Foundations of {}", "Advanced {}", "{} in Practice", "Teaching {}", "Ethics of {}",
-           "Frontiers of {}", "Methods for {}", "History of {}")  # fmt: skip
+_SHADES = (
+    "{}", "Applied {}", "Foundations of {}", "Advanced {}", "{} in Practice", "Teaching {}", "Ethics of {}",
+    "Frontiers of {}", "Methods for {}", "History of {}",
+)  # fmt: skip
 _ORGANISATIONS = (
     ("university", "University of {}"), ("university", "Technical University of {}"),
     ("institute", "{} Institute of Advanced Studies"), ("university", "{} Institute of Technology"),
     ("university", "{} School of Economics"), ("society", "{} Academy of Sciences"),
     ("institute", "Computing Research Centre {}"), ("university", "{} Metropolitan University"),
     ("institute", "{} Laboratory for Life Sciences"), ("university", "{} University of Applied Sciences"),
-    ("company", "{} Data Works"), ("society", "{} Mathematical Society"), ("institute", "Institute for Climate Research {}"),
+    ("company", "{} Data Works"), ("society", "{} Mathematical Society"),
+    ("institute", "Institute for Climate Research {}"),
 )  # fmt: skip
 _TITLES = {
-    Event.Kind.CONFERENCE: ("International Conference on {}", "European Conference on {}", "Conference on {}",
-                            "World Congress on {}", "International Joint Conference on {}", "Asian Conference on {}"),
-    Event.Kind.SYMPOSIUM: ("International Symposium on {}", "Symposium on Principles of {}", "Nordic Symposium on {}"),
-    Event.Kind.WORKSHOP: ("International Workshop on {}", "Workshop on Advances in {}", "Workshop on Tools for {}"),
+    Event.Kind.CONFERENCE: (
+        "International Conference on {}",
+        "European Conference on {}",
+        "Conference on {}",
+        "World Congress on {}",
+        "International Joint Conference on {}",
+        "Asian Conference on {}",
+    ),
+    Event.Kind.SYMPOSIUM: (
+        "International Symposium on {}",
+        "Symposium on Principles of {}",
+        "Nordic Symposium on {}",
+    ),
+    Event.Kind.WORKSHOP: (
+        "International Workshop on {}",
+        "Workshop on Advances in {}",
+        "Workshop on Tools for {}",
+    ),
     Event.Kind.SCHOOL: ("Summer School on {}", "Doctoral School on {}"),
-}  # fmt: skip
-_SUFFIXES = ("", "", "", " and Applications", " and Practice", " Systems", " and its Foundations", " and Engineering")
+}
+_SUFFIXES = (
+    "",
+    "",
+    "",
+    " and Applications",
+    " and Practice",
+    " Systems",
+    " and its Foundations",
+    " and Engineering",
+)
 _KINDS = (tuple(_TITLES), (52, 16, 26, 6))
 _SMALL_WORDS = {"on", "of", "and", "in", "for", "its", "the"}
 
 
 class World:
-    """`topics()`, `organisations()`, `people()`, `events()`, `links()`, `roles()`, `comments()`: to be called in this order."""
+    """The rows of each kind: to be asked for in the order in which the methods stand here."""
 
     def __init__(self, scale: Scale, seed: int, today: date) -> None:
         self.scale, self.today = scale, today
@@ -77,7 +103,9 @@ class World:
         self._organisations: list[Organisation] = []
         self._by_discipline: dict[str, list[int]] = {}  # numbers of topics
         self._topics_of: list[list[int]] = []  # of each event: numbers of topics, the main one first
-        self._created_events: list[tuple[date, datetime]] = []  # of each event: first day, when it was announced
+        self._created_events: list[
+            tuple[date, datetime]
+        ] = []  # of each event: first day, when it was announced
         self._bounds: list[int] = []  # the people of topic i have the numbers from bounds[i] to bounds[i+1]
         self._now = datetime.combine(today, time(5, 0), UTC)
 
@@ -90,7 +118,7 @@ class World:
         wanted = self.scale.topics
         subjects = _SUBJECTS[:: max(1, len(_SUBJECTS) // wanted)]
         shaded = [(kind, shade.format(name)) for shade in _SHADES for kind, name in subjects][:wanted]
-        for number, (discipline, name) in enumerate(shaded):
+        for number, (discipline, _) in enumerate(shaded):
             self._by_discipline.setdefault(discipline, []).append(number)
         # A few fields are large and many are small, as in life.
         self._weights = [1 / (1 + chance.random() * 12) for _ in shaded]
@@ -121,7 +149,9 @@ class World:
         made = [(kind, pattern, place) for kind, pattern in _ORGANISATIONS for place in places]
         for number, (kind, pattern, (city, country)) in enumerate(made[: self.scale.organisations]):
             name = pattern.format(city)
-            founded = chance.randint(1950, 2015) if kind != "university" else chance.choice((1409, 1583, 1737)) + chance.randint(0, 240)
+            founded = chance.randint(1950, 2015)
+            if kind == "university":
+                founded = chance.choice((1409, 1583, 1737)) + chance.randint(0, 240)
             self._organisations.append(
                 Organisation(
                     pk=number + 1,
@@ -132,7 +162,7 @@ class World:
                     country=country,
                     founded=founded,
                     website=f"https://{slugify(fold(name))}.example/",
-                    summary=f"{Organisation.Kind(kind).label} in {city}, {COUNTRIES[country]}, founded in {founded}.",
+                    summary=f"{Organisation.Kind(kind).label} in {city}, {COUNTRIES[country]}.",
                     updated=self._now,
                 )
             )
@@ -172,7 +202,7 @@ class World:
                 yield person
 
     def events(self) -> Iterator[Event]:
-        """Series of editions, a year apart: in a series the acronym and the topics stay, place and day change."""
+        """Series of editions, a year apart: the acronym and the main topic stay, place and day change."""
         chance = self._chance("events")
         taken: set[str] = set()
         number = 0
@@ -193,7 +223,8 @@ class World:
                     host = chance.choice(self._organisations)
                 topics = list(dict.fromkeys([main, *chance.choices(neighbours, k=chance.randint(1, 3))]))
                 self._topics_of.append(topics)
-                event = self._edition(chance, number, acronym, title, kind, host, first, date(year, 1, 1), day, topics)
+                starts = date(year, 1, 1) + timedelta(days=day + chance.randint(-10, 10))
+                event = self._edition(chance, number, acronym, title, kind, host, first, starts, topics)
                 self._created_events.append((event.starts, event.created))
                 host.events_count += 1
                 for topic in topics:
@@ -202,10 +233,17 @@ class World:
                 number += 1
 
     def _edition(
-        self, chance: random.Random, number: int, acronym: str, title: str, kind: Event.Kind, host: Organisation,
-        first: int, new_year: date, day: int, topics: list[int],
-    ) -> Event:  # fmt: skip
-        starts = new_year + timedelta(days=day + chance.randint(-10, 10))
+        self,
+        chance: random.Random,
+        number: int,
+        acronym: str,
+        title: str,
+        kind: Event.Kind,
+        host: Organisation,
+        first: int,
+        starts: date,
+        topics: list[int],
+    ) -> Event:
         starts -= timedelta(days=starts.weekday() if chance.random() < 0.8 else 0)  # on a Monday
         year = starts.year
         deadline = starts - timedelta(days=chance.randint(75, 190))
@@ -214,7 +252,7 @@ class World:
             announced = self.today - timedelta(days=chance.randint(1, 40))
         created = datetime.combine(announced, time(chance.randint(6, 20), chance.randint(0, 59)), UTC)
         city, country = (host.city, host.country) if chance.random() < 0.5 else chance.choice(CITIES)
-        venue = prose.venue(chance, city=city, host=host.name)
+        venue = prose.venue(chance, city, host.name if city == host.city else None)
         edition = prose.ordinal(max(1, year - first + 1))
         event = Event(
             pk=number + 1,
@@ -271,7 +309,7 @@ class World:
             members: dict[int, None] = {}
             wanted = max(4, round(chance.gauss(most, most / 5)))
             for _ in range(wanted // 4):  # the closer to the front of a field, the better known
-                members[low + int((high - low) * chance.random() ** 4 * 0.2)] = None
+                members[low + int((high - low) * chance.random() ** 2 * 0.25)] = None
             while len(members) < wanted and len(members) < high - low:
                 members[turns[main]] = None
                 turns[main] += 1
@@ -300,15 +338,18 @@ class World:
 
 
 def _acronym(chance: random.Random, title: str, taken: set[str]) -> str:
-    words = [word for word in title.replace("-", " ").replace(",", " ").split() if word.lower() not in _SMALL_WORDS]
+    words = [
+        word for word in title.replace("-", " ").replace(",", " ").split() if word.lower() not in _SMALL_WORDS
+    ]
     plain = "".join(word[0] for word in words).upper()
     last = fold(words[-1]).upper()
     for acronym in (plain[:7], plain[:4] + last[1:4], plain[-5:], plain[:3] + last[:5]):
         if len(acronym) > 2 and acronym not in taken:
             taken.add(acronym)
             return acronym
-    while True:  # the way out that real conferences take: one more letter
-        acronym = plain[: chance.randint(2, 5)] + "".join(chance.choices("ABCDEFGIKLMNOPRSTUX", k=chance.randint(1, 4)))
+    while True:  # the way out that real conferences take: some more letters
+        more = chance.choices("ABCDEFGIKLMNOPRSTUX", k=chance.randint(1, 4))
+        acronym = plain[: chance.randint(2, 5)] + "".join(more)
         if acronym not in taken:
             taken.add(acronym)
             return acronym

@@ -1,4 +1,4 @@
-"""The public pages. Each is the same for every visitor: no session, no user and no CSRF token is looked at here."""
+"""The public pages. Each is the same for everybody: no session, user or CSRF token is looked at here."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from eventseer.cachetags import depends_on, public
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
-def get_or_404(rows, pk):  # noqa: ANN001, ANN201
+def get_or_404(rows, pk):
     try:
         return rows.get(pk=pk)
     except rows.model.DoesNotExist:
@@ -72,6 +72,7 @@ def event_list(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "when": when,
+        "by_deadline": when == "open",
         "whens": (("", "All events"), ("open", "Open calls"), ("upcoming", "Upcoming"), ("past", "Past")),
         "topic": topic,
         "year": year,
@@ -94,7 +95,9 @@ def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     groups: dict[str, list[Role]] = {}
     for role in roles:
         groups.setdefault(role.get_kind_display(), []).append(role)
-    editions = list(Event.objects.for_cards().filter(acronym=event.acronym).exclude(pk=event.pk).order_by("-starts"))
+    editions = list(
+        Event.objects.for_cards().filter(acronym=event.acronym).exclude(pk=event.pk).order_by("-starts")
+    )
     related = _related(event, topics)
     context = {
         "event": event,
@@ -118,8 +121,8 @@ def _related(event: Event, topics: list[Topic]) -> list[Event]:
         Event.topics.through.objects.filter(topic__in=topics, event__starts__gte=timezone.localdate())
         .exclude(event__acronym=event.acronym)
         .values("event_id")
-        .annotate(shared=Count("pk"))
-        .order_by("-shared", Min("event__starts"), "event_id")[:6]
+        .annotate(shared=Count("pk"), starts=Min("event__starts"))
+        .order_by("-shared", "starts", "event_id")[:6]
     )
     found = Event.objects.for_cards().in_bulk([row["event_id"] for row in shared])
     return [found[row["event_id"]] for row in shared]
@@ -129,7 +132,9 @@ def _related(event: Event, topics: list[Topic]) -> list[Event]:
 def people(request: HttpRequest) -> HttpResponse:
     context = {"people": Person.objects.select_related("organisation").order_by("-events_count", "pk")[:60]}
     depends_on(request, "people", "organisations")
-    return render(request, "events/people.html", context | {"count": Person.objects.count(), "alphabet": _ALPHABET})
+    return render(
+        request, "events/people.html", context | {"count": Person.objects.count(), "alphabet": _ALPHABET}
+    )
 
 
 @public
@@ -179,7 +184,11 @@ def topic_list(request: HttpRequest) -> HttpResponse:
         shelves.setdefault(topic.discipline, []).append(topic)
     disciplines = [(choice, shelves[choice.value]) for choice in Discipline if choice.value in shelves]
     depends_on(request, "topics")
-    return render(request, "events/topic_list.html", {"disciplines": disciplines, "count": sum(map(len, shelves.values()))})
+    return render(
+        request,
+        "events/topic_list.html",
+        {"disciplines": disciplines, "count": sum(map(len, shelves.values()))},
+    )
 
 
 @public
@@ -192,7 +201,9 @@ def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         "topic": topic,
         "page": page,
         "people": topic.people.select_related("organisation").order_by("-events_count", "pk")[:16],
-        "neighbours": Topic.objects.filter(discipline=topic.discipline).exclude(pk=pk).order_by("-events_count")[:12],
+        "neighbours": Topic.objects.filter(discipline=topic.discipline)
+        .exclude(pk=pk)
+        .order_by("-events_count")[:12],
         "open_calls": topic.events.filter(deadline__gte=timezone.localdate()).count(),
     }
     depends_on(request, topic, "topics", *page, *context["people"])
@@ -219,7 +230,9 @@ def organisation(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     page = page_of(request, organisation.events.for_cards().order_by("-starts", "-pk"), 20)
     members = organisation.people.order_by("-events_count", "pk")[:24]
     depends_on(request, organisation, *page, *members)
-    return render(request, "events/organisation.html", {"organisation": organisation, "page": page, "people": members})
+    return render(
+        request, "events/organisation.html", {"organisation": organisation, "page": page, "people": members}
+    )
 
 
 @public

@@ -42,7 +42,11 @@ def event_json(request: HttpRequest, pk: int) -> HttpResponse:
             "organisation": host and {"name": host.name, "url": link(host.get_absolute_url())},
             "topics": [{"name": topic.name, "url": link(topic.get_absolute_url())} for topic in topics],
             "people": [
-                {"name": str(role.person), "role": role.get_kind_display(), "url": link(role.person.get_absolute_url())}
+                {
+                    "name": str(role.person),
+                    "role": role.get_kind_display(),
+                    "url": link(role.person.get_absolute_url()),
+                }
                 for role in roles
             ],
             "description": event.description,

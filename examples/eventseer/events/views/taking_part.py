@@ -1,4 +1,4 @@
-"""Pages for one visitor: comments, uploads, the calendar, and who is logged in. None of them is ever cached."""
+"""Pages for one visitor, never cached: comments, uploads, the calendar, and who is logged in."""
 
 from typing import Any
 
@@ -90,8 +90,12 @@ def _followed(request: HttpRequest) -> Any:
 def calendar(request: HttpRequest) -> HttpResponse:
     follows = list(_followed(request))
     today = timezone.localdate()
-    dates = [(follow.event.deadline, "Submission deadline", follow) for follow in follows if follow.event.deadline]
-    dates += [(follow.event.notification, "Notification", follow) for follow in follows if follow.event.notification]
+    dates = [
+        (follow.event.deadline, "Submission deadline", follow) for follow in follows if follow.event.deadline
+    ]
+    dates += [
+        (follow.event.notification, "Notification", follow) for follow in follows if follow.event.notification
+    ]
     dates += [(follow.event.starts, "Begins", follow) for follow in follows]
     ahead = sorted((row for row in dates if row[0] >= today), key=lambda row: (row[0], row[2].pk))
     return render(request, "events/calendar.html", {"follows": follows, "ahead": ahead})

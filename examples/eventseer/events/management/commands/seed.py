@@ -15,10 +15,10 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from eventseer import cachetags
 from events.models import Attachment, Comment, Event, Follow, Organisation, Person, Role, Topic
 from events.seeding import prose
 from events.seeding.world import SCALES, World
+from eventseer import cachetags
 
 # Rows of one INSERT; SQLite takes 32,766 parameters at once, and Django splits where that is exceeded.
 _CHUNK = 2_000
@@ -29,19 +29,29 @@ class Command(BaseCommand):
     help = "Fill the site with generated events, people, topics and organisations."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--scale", choices=SCALES, default="default", help="how much (default: %(default)s)")
-        parser.add_argument("--seed", type=int, default=1, help="another number gives another world (default: 1)")
-        parser.add_argument("--today", type=date.fromisoformat, help="the day around which the events lie (default: today)")
-        parser.add_argument("--force", action="store_true", help="throw away what is there and load again")
+        add = parser.add_argument
+        add("--scale", choices=SCALES, default="default", help="how much (default: %(default)s)")
+        add("--seed", type=int, default=1, help="another number gives another world (default: 1)")
+        add("--today", type=date.fromisoformat, help="the day around which the events lie (default: today)")
+        add("--force", action="store_true", help="throw away what is there and load again")
 
-    def handle(self, *args: Any, scale: str, seed: int, today: date | None, force: bool, **options: Any) -> None:
-        console = Console(file=self.stdout._out, highlight=False)
+    def handle(
+        self, *args: Any, scale: str, seed: int, today: date | None, force: bool, **options: Any
+    ) -> None:
+        console = Console(file=self.stdout._out, highlight=False, soft_wrap=True)
         if Event.objects.exists() and not force:
-            console.print(f"The data is there already: {Event.objects.count():,} events. (--force loads it again.)")
+            console.print(
+                f"The data is there already: {Event.objects.count():,} events. (--force loads it again.)"
+            )
             return
         began = monotonic()
         world = World(SCALES[scale], seed, today or timezone.localdate())
-        columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:<14}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=console) as progress, transaction.atomic():
             self._empty()
             _load(progress, world)
@@ -51,8 +61,9 @@ class Command(BaseCommand):
             if connection.vendor == "sqlite":
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.execute("ANALYZE")
+        took = f"{monotonic() - began:.0f} s"
         console.print(
-            f"{world.scale.events:,} events and {world.scale.people:,} people in {monotonic() - began:.0f} s. "
+            f"{world.scale.events:,} events and {world.scale.people:,} people in {took}. "
             "Log in as demo/demo, or admin/admin in /admin/. Both are for this machine only."
         )
 
@@ -85,22 +96,25 @@ def _load(progress: Progress, world: World) -> None:
                 progress.advance(task, len(part))
 
     through = Event.topics.through
-    # The rows of topics and organisations count along while people and events are made: they go in first and
-    # get their numbers afterwards.
+    # Topics and organisations go in first, and count along while people and events are made.
     topics, organisations = list(world.topics()), list(world.organisations())
     insert(Topic, topics, scale.topics)
     insert(Organisation, organisations, scale.organisations)
     insert(Person, world.people(), scale.people)
     insert(Event, world.events(), scale.events)
-    insert(through, (through(event_id=e, topic_id=t) for e, t in world.links()), scale.events * 3, "Topics of events")
+    links = (through(event_id=event, topic_id=topic) for event, topic in world.links())
+    insert(through, links, scale.events * 3, "Topics of events")
     insert(Role, world.roles(), scale.events * scale.roles_per_event)
     insert(Comment, world.comments(), scale.events // 2)
     count(Person, ((pk, n) for pk, n in enumerate(world.events_of) if n), "events_count", "Counts")
     Topic.objects.bulk_update(topics, ["events_count"], batch_size=400)
     Organisation.objects.bulk_update(organisations, ["events_count", "people_count"], batch_size=400)
     _attach(world)
-    with connection.cursor() as cursor:  # PostgreSQL's sequences did not see the primary keys that came with the rows
-        for statement in connection.ops.sequence_reset_sql(no_style(), [Topic, Organisation, Person, Event, Role]):
+    # PostgreSQL's sequences did not see the primary keys that came with the rows.
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(
+            no_style(), [Topic, Organisation, Person, Event, Role]
+        ):
             cursor.execute(statement)
 
 
@@ -122,7 +136,9 @@ def _users(world: World) -> None:
     users = get_user_model().objects
     if not users.filter(username="admin").exists():
         users.create_superuser("admin", password="admin")
-    demo = users.filter(username="demo").first() or users.create_user("demo", password="demo", first_name="Demo")
+    demo = users.filter(username="demo").first() or users.create_user(
+        "demo", password="demo", first_name="Demo"
+    )
     chance = world._chance("follows")
     soon = list(Event.objects.upcoming(world.today)[:400])
     for event in chance.sample(soon, min(8, len(soon))):
