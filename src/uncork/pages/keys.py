@@ -135,10 +135,13 @@ def _value(name: bytes, request: Request) -> bytes | None:
 def _parameters(name: bytes, query: bytes | None) -> bytes | None:
     """The pairs of that name as they stand, in order, with their `&`.
 
-    The names are compared without what is not ASCII: charsets disagree on it.
+    The names are compared without what is not ASCII: charsets disagree on it. And one such byte anywhere can
+    decide the charset of all, so then the whole query is the value.
     """
     if not query:
         return None
+    if not query.isascii():
+        return query
     wanted = _sure(name)
     found = [
         pair

@@ -1,0 +1,178 @@
+"""Tags: what a page can be purged by."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uncork.pages import tags
+from uncork.pages.clock import EVERYTHING
+from uncork.semantics.fields import Fields
+
+SLOTS = 2**20
+ORIGIN = b"https://example.org"
+
+
+@given(st.binary(max_size=300), st.integers(2, 2**32))
+def test_a_tag_is_never_in_the_slot_of_everything(tag: bytes, slots: int) -> None:
+    assert 1 <= tags.tag_slot(tag, slots) < slots
+
+
+def test_the_slot_of_a_tag_is_part_of_the_page_file() -> None:
+    assert tags.tag_slot(b"app_event.id=17", SLOTS) == 745446
+
+
+def test_slots_are_sorted_and_each_is_there_once() -> None:
+    found = tags.tag_slots([b"b", b"a", b"b"], SLOTS)
+    assert found == tuple(sorted({tags.tag_slot(b"a", SLOTS), tags.tag_slot(b"b", SLOTS)}))
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "found"),
+    [
+        (b"/", None, [b"url:h/", b"prefix:h/"]),
+        (b"/", b"", [b"url:h/", b"prefix:h/", b"url:h/?"]),
+        (b"/a", None, [b"url:h/a", b"prefix:h/", b"prefix:h/a/"]),
+        (b"/a/", b"q=1", [b"url:h/a/", b"prefix:h/", b"url:h/a/?q=1", b"prefix:h/a/"]),
+        (b"/a%2Fb", None, [b"url:h/a/b", b"prefix:h/", b"prefix:h/a/", b"prefix:h/a/b/"]),
+        (b"/%61//", None, [b"url:h/a//", b"prefix:h/", b"prefix:h/a/", b"prefix:h/a//"]),
+    ],
+)
+def test_tags_of_a_url(path: bytes, query: bytes | None, found: list[bytes]) -> None:
+    assert tags.url_tags(b"h", path, query) == found
+
+
+@pytest.mark.parametrize(
+    ("purge", "path", "query", "hit"),
+    [
+        (b"http://h/a", b"/a", None, True),
+        (b"https://h/a", b"/a", b"q=1", True),
+        (b"http://H:80/a#top", b"/a", None, True),
+        (b"https://user@h:443/a", b"/a", None, True),
+        (b"http://h:8000/a", b"/a", None, False),
+        (b"http://h/a?q=1", b"/a", b"q=1", True),
+        (b"http://h/a?q=1", b"/a", b"q=2", False),
+        (b"http://h/a?q=1", b"/a", None, False),
+        (b"http://h/a?", b"/a", None, False),
+        (b"http://h/a", b"/a/", None, False),
+        (b"http://h/a", b"/a/b", None, False),
+        (b"http://h", b"/", None, True),
+        (b"http://h?q=1", b"/", b"q=1", True),
+        ("http://h/café".encode(), b"/caf%c3%a9", None, True),
+        (b"http://h/caf%C3%A9", b"/caf%c3%a9", None, True),
+    ],
+)
+def test_a_purge_of_a_url(purge: bytes, path: bytes, query: bytes | None, hit: bool) -> None:
+    assert (tags.parse_purge_url(purge) in tags.url_tags(b"h", path, query)) is hit
+
+
+@pytest.mark.parametrize(
+    ("purge", "path", "hit"),
+    [
+        (b"http://h", b"/", True),
+        (b"http://h/", b"/a/b/c", True),
+        (b"http://h/a", b"/a", True),
+        (b"http://h/a", b"/a/", True),
+        (b"http://h/a/", b"/a", True),
+        (b"http://h/a/", b"/a/b", True),
+        (b"http://h/a/", b"/ab", False),
+        (b"http://h/a", b"/ab", False),
+        (b"http://h/a/b", b"/a", False),
+        (b"http://h" + b"/x" * tags.DEEPEST_PREFIX, b"/x" * 50, True),
+    ],
+)
+def test_a_purge_of_a_prefix(purge: bytes, path: bytes, hit: bool) -> None:
+    assert (tags.parse_purge_prefix(purge) in tags.url_tags(b"h", path, b"q=1")) is hit
+
+
+@given(st.lists(st.text("ab%/. 2F", max_size=3), max_size=8), st.integers(0, 8))
+def test_every_directory_of_a_path_purges_it(segments: list[str], depth: int) -> None:
+    path = ("/" + "/".join(segments)).encode()
+    above = ("/" + "".join(segment + "/" for segment in segments[:depth])).encode()
+    assert tags.parse_purge_prefix(b"http://h" + above) in tags.url_tags(b"h", path, None)
+
+
+@pytest.mark.parametrize("url", [b"", b"/a", b"h/a", b"ftp://h/", b"http://", b"http:///a", b"http://:80/"])
+def test_what_is_no_url_can_not_be_purged(url: bytes) -> None:
+    with pytest.raises(tags.BadPurge):
+        tags.parse_purge_url(url)
+
+
+@pytest.mark.parametrize("url", [b"/a", b"http://h/a?q=1", b"http://h" + b"/x" * (tags.DEEPEST_PREFIX + 1)])
+def test_what_is_no_prefix_can_not_be_purged(url: bytes) -> None:
+    with pytest.raises(tags.BadPurge):
+        tags.parse_purge_prefix(url)
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([], []),
+        ([(b"surrogate-key", b"a  b\tc")], [b"a", b"b", b"c"]),
+        ([(b"surrogate-key", b"a b"), (b"surrogate-key", b"c")], [b"a", b"b", b"c"]),
+        ([(b"surrogate-key", b"a,b")], [b"a,b"]),
+        ([(b"cache-tag", b"a, b c ,,d")], [b"a", b"b c", b"d"]),
+        ([(b"xkey", b"a b, c"), (b"xkey", b"d")], [b"a", b"b", b"c", b"d"]),
+        ([(b"xkey", b"a"), (b"cache-tag", b"a")], [b"a"]),
+        (
+            [(b"cache-groups", b'"g";x=1, "h, i"')],
+            [b"group:https://example.org g", b"group:https://example.org h, i"],
+        ),
+        ([(b"cache-groups", rb'"a\"\\b"')], [b'group:https://example.org a"\\b']),
+        ([(b"cache-groups", b'token, "g"')], [b"group:https://example.org g"]),  # RFC 9875 §2: Strings
+    ],
+)
+def test_tags_of_a_response(lines: list[tuple[bytes, bytes]], found: list[bytes]) -> None:
+    assert tags.response_tags(Fields(lines), ORIGIN) == found
+
+
+def test_a_group_is_its_origins_own() -> None:  # RFC 9875 §2.1
+    assert tags.group_tag(b"https://a", b"g") != tags.group_tag(b"https://b", b"g")
+
+
+def test_few_tags_stay_as_they_are() -> None:
+    assert tags.fold([b"t.id=1", b"u"], 2) == {b"t.id=1", b"u"}
+
+
+def test_the_longest_list_of_rows_folds_to_its_table_first() -> None:
+    rows = [b"t.id=%d" % number for number in range(50)]
+    assert tags.fold([*rows, b"u.id=1", b"v"], 10) == {b"t", b"u.id=1", b"v"}
+
+
+def test_what_can_not_fold_far_enough_is_everything() -> None:
+    listed = [b"t%d" % number for number in range(50)]
+    assert tags.fold(listed, 10) is None
+    assert tags.parse_slots(tags.format_slots(listed, SLOTS, 10), SLOTS) == (EVERYTHING,)
+
+
+@given(
+    st.sets(st.sampled_from([b"t.id=%d" % n for n in range(9)] + [b"u.a=%d" % n for n in range(9)])),
+    st.integers(0, 20),
+)
+def test_folding_covers_every_tag(listed: set[bytes], most: int) -> None:
+    folded = tags.fold(listed, most)
+    if folded is not None:
+        assert len(folded) <= most
+        assert all(tag in folded or tags.parent_tag(tag) in folded for tag in listed)
+
+
+@pytest.mark.parametrize(
+    ("tag", "table"),
+    [
+        (b"app_event.id=17", b"app_event"),
+        (b"schema.table.id=a.b=c", b"schema.table"),
+        (b"app_event", None),
+        (b"a=b", None),
+    ],
+)
+def test_the_table_of_a_tag(tag: bytes, table: bytes | None) -> None:
+    assert tags.parent_tag(tag) == table
+
+
+@given(st.sets(st.binary(max_size=8), max_size=40))
+def test_slots_survive_a_field(listed: set[bytes]) -> None:
+    assert tags.parse_slots(tags.format_slots(listed, SLOTS, 100), SLOTS) == tags.tag_slots(listed, SLOTS)
+
+
+@pytest.mark.parametrize("value", [b"", b"x", b"512 1", b"1024 1024", b"1024 -1", b"1024 1,2", b"1024 1.5"])
+def test_slots_of_another_table_are_refused(value: bytes) -> None:
+    assert tags.parse_slots(value, 1024) is None
