@@ -20,8 +20,8 @@ _BEFORE_REFERER = (
     'sec-ch-ua-platform: "Linux"\r\n'
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/142.0.0.0 Safari/537.36\r\n"
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,"
-    "application/signed-exchange;v=b3;q=0.7\r\n"
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
+    ",application/signed-exchange;v=b3;q=0.7\r\n"
     "Sec-Fetch-Site: same-origin\r\n"
     "Sec-Fetch-Mode: navigate\r\n"
     "Sec-Fetch-Dest: document\r\n"
@@ -188,7 +188,8 @@ function done(summary, latency, requests)
     local e = summary.errors
     io.write(string.format(
         'RESULT {"requests": %d, "bytes": %.0f, "duration": %.6f, "p50": %.1f, "p99": %.1f, "errors": %d}\\n',
-        summary.requests, summary.bytes, summary.duration / 1e6, latency:percentile(50), latency:percentile(99),
+        summary.requests, summary.bytes, summary.duration / 1e6,
+        latency:percentile(50), latency:percentile(99),
         e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
@@ -226,9 +227,10 @@ end
 
 def run_wrk(port: int, lua: Path, *, seconds: float, connections: int, core: int) -> Result:
     """One run of wrk with a single thread on `core`. Raises `BadAnswer` if it gives no result."""
+    argv = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
+    argv += ["--timeout", "20s", "-s", str(lua), f"http://127.0.0.1:{port}/"]
     with subprocess.Popen(
-        ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
-        + ["--timeout", "20s", "-s", str(lua), f"http://127.0.0.1:{port}/"],
+        argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

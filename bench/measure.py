@@ -33,7 +33,7 @@ class CpuTime:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes of user memory: `pss` shares what is shared out among its users, `private` is only dirty own pages."""
+    """Bytes of user memory: `pss` counts what n processes share as 1/n, `private` only own dirty pages."""
 
     pss: int
     private: int

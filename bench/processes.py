@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench import measure
 
-# A server that has not opened its port by then is broken: the slowest here compiles its configuration with cc.
+# A server that has not opened its port by then is broken: the slowest here compiles its configuration.
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
@@ -38,6 +38,7 @@ def free_port() -> int:
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     # From a random place on, so that two runs at once don't try the same.
     first = random.randrange(10_000, lowest)
+    port: int
     for port in [*range(first, lowest), *range(10_000, first)]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,6 +58,7 @@ class Group:
         self._core = core
         self._messages = directory / "messages.txt"
         self._children: list[subprocess.Popen[bytes]] = []
+        self._names: list[str] = []
         try:
             for command in commands:
                 self._start(command)
@@ -67,6 +69,7 @@ class Group:
 
     def _start(self, command: Command) -> None:
         with self._messages.open("ab") as messages:
+            self._names.append(os.path.basename(command.argv[0]))
             output = messages if command.output is None else command.output.open("ab")
             try:
                 self._children.append(
@@ -100,10 +103,9 @@ class Group:
 
     def check(self) -> None:
         """Raise `DidNotStart` if a process has ended."""
-        for child in self._children:
+        for child, name in zip(self._children, self._names, strict=True):
             if child.poll() is not None:
-                program = os.path.basename(child.args[3])
-                raise DidNotStart(f"{program} ended with status {child.returncode}\n{self.messages()}")
+                raise DidNotStart(f"{name} ended with status {child.returncode}\n{self.messages()}")
 
     def messages(self) -> str:
         return self._messages.read_text(errors="replace")[-2000:] if self._messages.exists() else ""

@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             for number in range(1, options.rounds + 1):
                 for workload in workloads:
-                    # Another one begins each round: what comes first finds the core as the last workload left it.
+                    # Another one begins each round: the first finds the core as the last workload left it.
                     turn = number % len(contenders)
                     for contender in contenders[turn:] + contenders[:turn]:
                         entry = results[workload.name][contender.name]

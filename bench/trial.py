@@ -16,7 +16,7 @@ from bench.processes import Group, free_port
 from bench.report import Figures
 from bench.workloads import Heads, Kind, Workload
 
-# A load run's bytes per answer may differ from the checked answer's by so much (`Age`, `Date`, connection fields).
+# A load run's bytes per answer may differ from those of the checked answers by so much (`Age`, `Date`).
 _SIZE_TOLERANCE = 0.03
 # Heads of the check, of the warming and of the measured run never share a number.
 _NUMBERS_OF_CHECK, _NUMBERS_OF_WARMING, _NUMBERS_OF_RUN = 100_000_000, 200_000_000, 500_000_000
@@ -40,7 +40,7 @@ class Place:
 
 def run(contender: Contender, workload: Workload, place: Place) -> Figures:
     """Raises `DoesNotServe`, `BadAnswer`, `DidNotStart` or `Missing`."""
-    if (reason := contender.lacks.get(workload.kind)) is not None:
+    if (reason := contender.absence(workload)) is not None:
         raise DoesNotServe(reason)
     directory = place.scratch / contender.name
     shutil.rmtree(directory, ignore_errors=True)

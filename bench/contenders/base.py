@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.processes import Command
-from bench.workloads import Kind
+from bench.workloads import Kind, Workload
 
 # Where Debian puts daemons; not on everyone's PATH.
 _SEARCH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/sbin"
@@ -45,8 +46,12 @@ class Contender(ABC):
     title: str
     own_program: bool = True
     """False for a second configuration of a program that is listed already."""
-    lacks: Mapping[Kind, str] = {}
+    lacks: Mapping[Kind, str] = MappingProxyType({})
     """Why it takes no part in a kind of workload."""
+
+    def absence(self, workload: Workload) -> str | None:
+        """Why it takes no part in `workload`; None if it does."""
+        return self.lacks.get(workload.kind)
 
     @abstractmethod
     def commands(self, setup: Setup) -> Sequence[Command]:

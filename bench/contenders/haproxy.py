@@ -1,6 +1,7 @@
 """HAProxy: one thread, its small-object cache, connections to the origin reused."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from bench.contenders.base import Contender, Setup, program, told_version
 from bench.processes import Command
@@ -47,7 +48,7 @@ _COMBINED = "%ci - - [%trl] %{+Q}r %ST %B %[capture.req.hdr(0),json(utf8s)] %[ca
 class HAProxy(Contender):
     name = "haproxy"
     title = "HAProxy"
-    lacks = {Kind.STATIC: "serves no files"}
+    lacks: Mapping[Kind, str] = MappingProxyType({Kind.STATIC: "serves no files"})
 
     def commands(self, setup: Setup) -> Sequence[Command]:
         log, log_format = "", ""

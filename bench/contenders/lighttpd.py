@@ -1,7 +1,8 @@
 """lighttpd: its stat cache kept right by inotify where the build has it; no cache for proxied pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.contenders.base import Contender, Setup, program, told_version
 from bench.processes import Command
@@ -37,7 +38,7 @@ $HTTP["url"] =^ "/pass/" {{
 class Lighttpd(Contender):
     name = "lighttpd"
     title = "lighttpd"
-    lacks = {Kind.CACHED: "has no cache for what an origin produced (mod_cache is not in Debian)"}
+    lacks: Mapping[Kind, str] = MappingProxyType({Kind.CACHED: "has no cache for pages"})
 
     def commands(self, setup: Setup) -> Sequence[Command]:
         binary = program("lighttpd", _PACKAGE)

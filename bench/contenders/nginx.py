@@ -38,7 +38,7 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
-    proxy_cache_path {directory}/cache levels=1:2 keys_zone=pages:16m max_size=1g inactive=1h use_temp_path=off;
+    proxy_cache_path {directory}/cache levels=1:2 keys_zone=pages:16m inactive=1h use_temp_path=off;
     upstream origin {{ server 127.0.0.1:{origin}; keepalive 128; keepalive_requests 1000000000; }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
