@@ -25,7 +25,7 @@ from uncork.semantics.targets import decode_path
 NAMING = (b"x-accel-redirect", b"x-sendfile")
 
 # What the origin's response said of its own content and connection, and not of the file.
-# Of the rest nginx keeps five fields; here all stay, for a policy (CSP, Referrer-Policy) is meant for the file.
+# Of the rest nginx keeps six fields; here all stay, for a policy (CSP, say) is meant for the file.
 _NOT_KEPT = HOP_BY_HOP | {
     b"accept-ranges",
     b"content-digest",

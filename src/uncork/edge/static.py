@@ -218,7 +218,7 @@ class StaticSite:
 
 
 def mounted(prefixes: Sequence[tuple[bytes, str]], symlinks: Symlinks) -> list[MountedTree]:
-    """The trees of these prefixes and directories, the longest prefix first. A link may end in any of them."""
+    """The trees for prefixes and directories, the longest prefix first. A link may end in any of them."""
     roots = [os.fsencode(directory) for _, directory in prefixes]
     mounts = [
         MountedTree(_with_slash(prefix), Tree(root, symlinks, roots))
