@@ -40,6 +40,7 @@ class ResponseReader:
         "_lines",
         "_parser",
         "_reason",
+        "_split",
         "_stale",
         "exchange",
         "head_size",
@@ -57,9 +58,11 @@ class ResponseReader:
         self._reason = b""
         self._chunked = False
         self._interim = False
+        self._split = False  # the version was not seen whole
         self.exchange: Exchange | None = None
         self.phase = Phase.IDLE
-        self.head_size = 0  # bytes fed while the head was awaited; 0: no byte of a response yet
+        # Bytes fed for a head, or since the last content of a chunked body; 0: no byte of a response yet.
+        self.head_size = 0
         self.left = 0  # bytes to come of a body that is counted, not parsed
         self.keep = False  # the connection may carry another exchange
         self.surplus = False  # bytes came after the end: it may not
@@ -90,16 +93,19 @@ class ResponseReader:
         if self.head_size == 0:
             # llhttp also takes RTSP/1.0, ICE/1.0, HTTP/2.0, and empty lines before them.
             if data[:7] != b"HTTP/1."[: len(data)]:
-                raise OriginError(OriginFailure.MALFORMED, "not an HTTP/1 response")
+                raise _not_http()
             self.head_size = len(data)
+            self._split = len(data) < 7
         elif self.phase is Phase.HEAD or self._chunked:
             self.head_size += len(data)
         self._parse(data)
         if self.phase is Phase.BODY and exchange.content_length is not None:
             self.left = exchange.content_length - exchange.buffered
             self._stale = True
-        if self.head_size > MOST_HEAD:
-            self._check_size()
+        if self.head_size > MOST_HEAD and (
+            self.phase is Phase.HEAD or (self._chunked and self.phase is Phase.BODY)
+        ):
+            raise _too_large()
 
     def end(self) -> None:
         """The peer sends no more: the response is complete by that, or it never will be (OriginError).
@@ -133,15 +139,6 @@ class ResponseReader:
                     raise cause from None
                 raise OriginError(OriginFailure.MALFORMED, str(error)) from None
 
-    def _check_size(self) -> None:
-        """The bytes that were counted may hold some of a body: what is known of the head is exact."""
-        if self.phase is Phase.HEAD or self._chunked:
-            size = self.head_size
-        else:
-            size = sum(len(name) + len(value) + 4 for name, value in self._lines)
-        if size > MOST_HEAD and self.phase is not Phase.END:
-            raise OriginError(OriginFailure.HEAD_TOO_LARGE, f"more than {MOST_HEAD} bytes")
-
     # Called by the parser
 
     def on_message_begin(self) -> None:
@@ -161,6 +158,10 @@ class ResponseReader:
         assert exchange is not None
         parser = self._parser
         status: int = parser.get_status_code()
+        if self.head_size > MOST_HEAD:  # the bytes counted may hold some of the body
+            self._check_size()
+        if self._split and parser.get_http_version() not in ("1.0", "1.1"):
+            raise _not_http()
         fields = Fields(self._lines)
         self._chunked = False
         if status < 200:
@@ -211,6 +212,10 @@ class ResponseReader:
         else:
             self.phase = Phase.END
 
+    def _check_size(self) -> None:
+        if sum(len(name) + len(value) + 4 for name, value in self._lines) > MOST_HEAD:
+            raise _too_large()
+
     def _switch(self, exchange: Exchange) -> None:
         if not exchange.upgrade or not self._parser.should_upgrade():
             raise OriginError(OriginFailure.MALFORMED, "101 that was not asked for")
@@ -220,3 +225,12 @@ class ResponseReader:
         if coding.lower() != b"chunked" or self._parser.get_http_version() == "1.0":
             raise OriginError(OriginFailure.MALFORMED, f"Transfer-Encoding {coding.decode('latin-1')!r}")
         self._chunked = True
+        self.head_size = 1
+
+
+def _too_large() -> OriginError:
+    return OriginError(OriginFailure.HEAD_TOO_LARGE, f"more than {MOST_HEAD} bytes")
+
+
+def _not_http() -> OriginError:
+    return OriginError(OriginFailure.MALFORMED, "not an HTTP/1 response")
