@@ -31,4 +31,4 @@ def on_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 async def until(condition: Callable[[], bool]) -> None:
     """Turn the loop until something holds that no event tells of."""
     while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
