@@ -58,6 +58,8 @@ def run(contender: Contender, workload: Workload, place: Place) -> Figures:
         if log is not None:
             _check_log(log, figures.requests)
         return figures
+    except (BadAnswer, OSError) as why:
+        raise BadAnswer(f"{why}\n{group.messages()}".rstrip()) from why
     finally:
         group.stop()
         shutil.rmtree(directory, ignore_errors=True)
