@@ -64,15 +64,15 @@ def _machine(contenders: Sequence[Contender], options: argparse.Namespace) -> di
             break
     virtual = " (virtual machine)" if "hypervisor" in Path("/proc/cpuinfo").read_text() else ""
     kernel = ".".join(platform.release().split("-")[0].split(".")[:2])
-    versions = ", ".join(
-        f"{contender.title} {contender.version()}" for contender in contenders if contender.own_program
-    )
+    # Every contender is asked, so that a missing program is told before anything starts.
+    told = {contender: contender.version() for contender in contenders}
+    versions = ", ".join(f"{one.title} {version}" for one, version in told.items() if one.own_program)
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "Machine": f"{model}{virtual}, {os.cpu_count()} cores; one for the server, one for load and origin",
         "Kernel": f"{platform.system()} {kernel}; Python {platform.python_version()}",
         "Versions": versions,
-        "Run": f"{options.rounds} rounds of {options.seconds:g} s for each contender and workload",
+        "Run": f"rounds: {options.rounds}, of {options.seconds:g} s for each contender and workload",
     }
 
 
@@ -82,6 +82,7 @@ def _check_machine(options: argparse.Namespace) -> None:
         raise Missing("the benchmark needs two cores of its own: see --server-core and --load-core")
     program("taskset", "apt install util-linux")
     program("wrk", "apt install wrk")
+    program("nginx", "apt install nginx-light")  # the origin, whoever takes part
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < _FILES:
         raise Missing(f"the limit of open files is {hard}; {_FILES} are needed (ulimit -Hn)")
