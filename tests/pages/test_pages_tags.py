@@ -10,6 +10,7 @@ from uncork.semantics.fields import Fields
 
 SLOTS = 2**20
 ORIGIN = b"https://example.org"
+GROUP = b"group:https://example.org "
 
 
 @given(st.binary(max_size=300), st.integers(2, 2**32))
@@ -18,7 +19,7 @@ def test_a_tag_is_never_in_the_slot_of_everything(tag: bytes, slots: int) -> Non
 
 
 def test_the_slot_of_a_tag_is_part_of_the_page_file() -> None:
-    assert tags.tag_slot(b"app_event.id=17", SLOTS) == 745446
+    assert tags.tag_slot(b"app_event.id=17", SLOTS) == 541422
 
 
 def test_slots_are_sorted_and_each_is_there_once() -> None:
@@ -84,7 +85,7 @@ def test_a_purge_of_a_prefix(purge: bytes, path: bytes, hit: bool) -> None:
     assert (tags.parse_purge_prefix(purge) in tags.url_tags(b"h", path, b"q=1")) is hit
 
 
-@given(st.lists(st.text("ab%/. 2F", max_size=3), max_size=8), st.integers(0, 8))
+@given(st.lists(st.text("ab%. 2F", min_size=1, max_size=3), max_size=8), st.integers(0, 8))
 def test_every_directory_of_a_path_purges_it(segments: list[str], depth: int) -> None:
     path = ("/" + "/".join(segments)).encode()
     above = ("/" + "".join(segment + "/" for segment in segments[:depth])).encode()
@@ -115,10 +116,10 @@ def test_what_is_no_prefix_can_not_be_purged(url: bytes) -> None:
         ([(b"xkey", b"a"), (b"cache-tag", b"a")], [b"a"]),
         (
             [(b"cache-groups", b'"g";x=1, "h, i"')],
-            [b"group:https://example.org g", b"group:https://example.org h, i"],
+            [GROUP + b"g", GROUP + b"h, i"],
         ),
-        ([(b"cache-groups", rb'"a\"\\b"')], [b'group:https://example.org a"\\b']),
-        ([(b"cache-groups", b'token, "g"')], [b"group:https://example.org g"]),  # RFC 9875 §2: Strings
+        ([(b"cache-groups", rb'"a\"\\b"')], [GROUP + b'a"\\b']),
+        ([(b"cache-groups", b'token, "g"')], [GROUP + b"g"]),  # RFC 9875 §2: Strings
     ],
 )
 def test_tags_of_a_response(lines: list[tuple[bytes, bytes]], found: list[bytes]) -> None:
@@ -134,8 +135,8 @@ def test_few_tags_stay_as_they_are() -> None:
 
 
 def test_the_longest_list_of_rows_folds_to_its_table_first() -> None:
-    rows = [b"t.id=%d" % number for number in range(50)]
-    assert tags.fold([*rows, b"u.id=1", b"v"], 10) == {b"t", b"u.id=1", b"v"}
+    many = [b"t.id=%d" % number for number in range(50)]
+    assert tags.fold([*many, b"u.id=1", b"v"], 10) == {b"t", b"u.id=1", b"v"}
 
 
 def test_what_can_not_fold_far_enough_is_everything() -> None:
