@@ -1,6 +1,9 @@
 """The editors' side. What is saved here is purged from the cache when the transaction commits."""
 
+from typing import ClassVar
+
 from django.contrib import admin
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -9,6 +12,11 @@ from events.models import Attachment, Comment, Event, Follow, Organisation, Pers
 admin.site.site_header = "Eventseer"
 admin.site.site_title = "Eventseer"
 admin.site.index_title = "Editors' desk"
+
+
+class ModelAdmin(admin.ModelAdmin):
+    # Addresses that come without a scheme are https; Django 5.2 warns that its default will become this.
+    formfield_overrides: ClassVar = {models.URLField: {"assume_scheme": "https"}}
 
 
 class RoleInline(admin.TabularInline):
@@ -23,7 +31,7 @@ class AttachmentInline(admin.TabularInline):
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):
+class EventAdmin(ModelAdmin):
     list_display = ("name", "title", "kind", "starts", "deadline", "city", "country", "organisation")
     list_display_links = ("name", "title")
     list_filter = ("kind", "country")
@@ -50,7 +58,7 @@ class EventAdmin(admin.ModelAdmin):
 
 
 @admin.register(Person)
-class PersonAdmin(admin.ModelAdmin):
+class PersonAdmin(ModelAdmin):
     list_display = ("family", "given", "position", "organisation", "topic", "events_count")
     list_display_links = ("family", "given")
     list_select_related = ("organisation", "topic")
@@ -62,7 +70,7 @@ class PersonAdmin(admin.ModelAdmin):
 
 
 @admin.register(Topic)
-class TopicAdmin(admin.ModelAdmin):
+class TopicAdmin(ModelAdmin):
     list_display = ("name", "discipline", "events_count")
     list_filter = ("discipline",)
     search_fields = ("name",)
@@ -70,7 +78,7 @@ class TopicAdmin(admin.ModelAdmin):
 
 
 @admin.register(Organisation)
-class OrganisationAdmin(admin.ModelAdmin):
+class OrganisationAdmin(ModelAdmin):
     list_display = ("name", "kind", "city", "country", "people_count", "events_count")
     list_filter = ("kind", "country")
     search_fields = ("name", "city")
@@ -78,7 +86,7 @@ class OrganisationAdmin(admin.ModelAdmin):
 
 
 @admin.register(Comment)
-class CommentAdmin(admin.ModelAdmin):
+class CommentAdmin(ModelAdmin):
     list_display = ("name", "event", "created", "text")
     list_select_related = ("event",)
     date_hierarchy = "created"
@@ -87,14 +95,14 @@ class CommentAdmin(admin.ModelAdmin):
 
 
 @admin.register(Follow)
-class FollowAdmin(admin.ModelAdmin):
+class FollowAdmin(ModelAdmin):
     list_display = ("user", "event", "created")
     list_select_related = ("user", "event")
     autocomplete_fields = ("user", "event")
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(admin.ModelAdmin):
+class AttachmentAdmin(ModelAdmin):
     list_display = ("title", "event", "file", "size", "user", "created")
     list_select_related = ("event", "user")
     autocomplete_fields = ("event",)

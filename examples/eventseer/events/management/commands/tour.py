@@ -17,7 +17,7 @@ _TOUR = """
                 {site}/admin/          admin / admin  (for this machine only)
                 {site}/login/          demo / demo, with a calendar of their own
 
-  A miss        curl -sI {site}{page} | grep -i cache-status
+  A miss        curl -sD- -o /dev/null {site}{page} | grep -i cache-status
   Then a hit    the same once more
   Purge it      {uncork} purge --state-dir {state} --tag event-{pk}
   Or save it    {site}/admin/events/event/{pk}/change/
