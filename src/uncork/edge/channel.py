@@ -6,6 +6,7 @@ Doesn't know: how a worker drains or counts, and when a supervisor wants it to.
     worker → supervisor   {"ready": true}
                           {"log": "text"}
                           {"snapshot": {…}, "id": 7}
+                          {"draining": true}              it accepts no more
     supervisor → worker   {"drain": {"seconds": 30.0}}
                           {"snapshot_request": 7}
                           {"origins": ["http+unix:/…"]}
@@ -81,7 +82,8 @@ class WorkerChannel:
     """The worker's end.
 
         channel = await WorkerChannel.from_environment()
-        channel.on_drain = …          # takes seconds; also called when the supervisor dies
+        channel.on_drain = …          # takes seconds, and stops accepting before it returns;
+                                      # also called when the supervisor dies
         channel.on_snapshot = …       # returns the counters, anything that JSON can hold
         channel.on_origins = …        # takes the new list of origin addresses
         channel.on_reopen = …
@@ -125,6 +127,7 @@ class WorkerChannel:
     def _act(self, message: Message) -> None:
         if (drain := message.get("drain")) is not None:
             self.on_drain(float(drain["seconds"]))
+            self._channel.send({"draining": True})
         if (number := message.get("snapshot_request")) is not None:
             self._channel.send({"snapshot": dict(self.on_snapshot()), "id": number})
         if (origins := message.get("origins")) is not None:
@@ -142,6 +145,8 @@ class SupervisorChannel:
         self._asked: dict[int, asyncio.Future[Message]] = {}
         self._number = 0
         self.ready = asyncio.Event()
+        # Set also when the worker is gone: either way it accepts no more.
+        self.draining = asyncio.Event()
 
     async def run(self) -> None:
         """Take in what the worker says, until it is gone."""
@@ -149,6 +154,8 @@ class SupervisorChannel:
             while (message := await self._channel.receive()) is not None:
                 if message.get("ready"):
                     self.ready.set()
+                if message.get("draining"):
+                    self.draining.set()
                 if (text := message.get("log")) is not None:
                     self._on_log(str(text))
                 if (snapshot := message.get("snapshot")) is not None:
@@ -159,6 +166,7 @@ class SupervisorChannel:
             for asked in self._asked.values():
                 asked.cancel()
             self._asked.clear()
+            self.draining.set()
             await self._channel.close()
 
     async def snapshot(self, seconds: float) -> Message | None:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from uncork.edge.answers import FilePart
-from uncork.semantics.fields import Field, Fields
+from uncork.semantics.fields import Fields
 from uncork.semantics.negotiation import normalised_codings
 from uncork.wire.known import Block
 
@@ -59,45 +59,36 @@ class Hot:
         "epoch",
         "etag",
         "hits",
-        "last_modified",
         "length",
-        "names",
         "not_modified",
+        "not_modified_text",
         "part",
         "reason",
         "renew",
         "seen_hits",
         "status",
+        "text",
         "until",
-        "variants",
         "whole",
     )
 
-    def __init__(
-        self,
-        *,
-        status: int,
-        reason: str,
-        etag: bytes | None,
-        last_modified: bytes | None,
-        renew: Callable[["Hot"], bool],
-    ) -> None:
+    def __init__(self, status: int, reason: str, etag: bytes | None) -> None:
         self.status = status
         self.reason = reason
         self.etag = etag
-        self.last_modified = last_modified
-        self.renew = renew
+        self.renew: Callable[[Hot], bool] = _never
         self.whole = b""  # head and body; or the head alone when the body is `part`
         self.part: FilePart | None = None
         self.not_modified = b""
+        # What they are made from anew each second: the lines that don't change.
+        self.text = b""
+        self.not_modified_text = b""
         self.length = 0  # of the content, for the log
         self.until = 0.0
         self.epoch = -1
         self.hits = 0
         self.seen_hits = 0
         self.charged = 0  # what it counts for in the budget
-        self.names: tuple[bytes, ...] = ()
-        self.variants: dict[tuple[bytes | None, ...], Hot] | None = None
 
     def cost(self) -> int:
         return len(self.whole) + _OVERHEAD
@@ -213,7 +204,5 @@ class HotTable:
             self.drop(profile, line)
 
 
-def values_of(names: tuple[bytes, ...], items: tuple[Field, ...]) -> tuple[bytes | None, ...]:
-    """The values of these fields in a head, None for an absent one."""
-    fields = Fields(items)
-    return tuple(fields.get(name) for name in names)
+def _never(hot: Hot) -> bool:
+    return False

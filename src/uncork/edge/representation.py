@@ -37,7 +37,7 @@ class Selected(Enum):
 
 
 # What a 304 leaves out: it says nothing about content that it doesn't carry. Source: RFC 9110 §15.4.5
-_NOT_IN_304 = frozenset(
+NOT_IN_304 = frozenset(
     {
         b"accept-ranges",
         b"content-disposition",
@@ -68,14 +68,30 @@ class Representation:
         return len(self.content) if isinstance(self.content, bytes) else self.content.count
 
 
-def answer(request: Request, representation: Representation, now: float) -> Answer:
+def answer(
+    request: Request,
+    representation: Representation,
+    now: float,
+    *,
+    at_origin: bool = True,
+    date: float | None = None,
+) -> Answer:
     """The answer to a GET or HEAD that would get this representation.
 
-    `now` is in seconds since the epoch. The hold on the file passes to the answer.
+    `now` is in seconds since the epoch, and `date` when the representation was known to be current, for
+    one that is stored. If-Match and If-Unmodified-Since are the origin's to evaluate, so they count only
+    `at_origin`. The hold on the file passes to the answer.
     Source: RFC 9110 §13.2, §14.2, §15.3.7, §15.4.5
     """
     fields = request.fields
-    outcome = evaluate(request.method, fields, representation.etag, representation.last_modified, now)
+    outcome = evaluate(
+        request.method,
+        fields,
+        representation.etag,
+        representation.last_modified,
+        now,
+        at_origin=at_origin,
+    )
     if outcome is Precondition.FAILED:
         return _without_content(representation, 412, Selected.PRECONDITION_FAILED, ())
     if outcome is Precondition.NOT_MODIFIED:
@@ -89,7 +105,7 @@ def answer(request: Request, representation: Representation, now: float) -> Answ
     # A Range in any other method than GET is ignored. Source: RFC 9110 §14.2
     wanted = fields.get(b"range")
     if wanted is not None and if_range_matches(
-        fields, representation.etag, representation.last_modified, now
+        fields, representation.etag, representation.last_modified, now if date is None else date
     ):
         ranges = parse_ranges(wanted, representation.length)
         if ranges is UNSATISFIABLE:
@@ -114,7 +130,7 @@ def _fields_of_304(representation: Representation) -> list[Field]:
     return [
         (name, value)
         for name, value in _fields(representation)
-        if name not in _NOT_IN_304 and not (name == b"last-modified" and representation.etag is not None)
+        if name not in NOT_IN_304 and not (name == b"last-modified" and representation.etag is not None)
     ]
 
 

@@ -144,7 +144,7 @@ class Supervisor:
             new = None
         if new is not None:
             self._generation = new
-            self._retire(old)
+            await self._retire(old)
             self._sockets.keep_only(self._addresses(new.plan))
             self._close_internal(new.plan.workers)
         if not self._stopping.is_set():
@@ -192,7 +192,9 @@ class Supervisor:
     def _addresses(self, plan: Plan) -> tuple[Address, ...]:
         return () if self._inherited else plan.addresses
 
-    def _retire(self, old: Generation) -> None:
+    async def _retire(self, old: Generation) -> None:
+        """Have it accept no more, and finish in the background."""
+        await old.workers.stop_accepting(old.plan.grace_seconds)
         task = asyncio.create_task(_finish(old))
         self._retiring[task] = old
         task.add_done_callback(self._retiring.pop)
@@ -203,14 +205,15 @@ class Supervisor:
         self._state = State.STOPPING
         self._notifier.stopping()
         self._say(f"stopping: open requests have {self._generation.plan.grace_seconds:g} s to finish")
-        self._retire(self._generation)
+        retired = asyncio.create_task(self._retire(self._generation))
+        await self._first(retired, self._hurry.wait())
         self._sockets.close()
-        finishing = asyncio.gather(*self._retiring)
+        finishing = asyncio.gather(retired, *self._retiring)
         await self._first(finishing, self._hurry.wait())
         if finishing.done() and not finishing.cancelled():
             self._say("stopped")
             return 0
-        for generation in self._retiring.values():
+        for generation in self._running():
             generation.workers.kill()
             if generation.origin is not None:
                 generation.origin.kill()
@@ -302,7 +305,7 @@ class Supervisor:
 
 
 async def _finish(generation: Generation) -> None:
-    """Drain the workers, then stop the origin that they ask."""
-    await generation.workers.drain(generation.plan.grace_seconds)
+    """Wait for the workers that drain, then stop the origin that they ask."""
+    await generation.workers.finish(generation.plan.grace_seconds)
     if generation.origin is not None:
         await generation.origin.stop()

@@ -20,10 +20,11 @@ from uncork.edge.setup import CHANNEL_FD, SETUP_FD, Setup
 # -P: the project's directory must not put its own modules in front of the standard library's.
 WORKER_COMMAND = (sys.executable, "-P", "-m", "uncork.edge.worker")
 
-# Seconds: a worker opens its store and is ready; it answers a question about its counters; it exits once
+# Seconds: a worker opens its store and is ready; it answers a question about its counters, and that it drains; it exits once
 # the time to drain is over.
 START_SECONDS = 30.0
 SNAPSHOT_SECONDS = 2.0
+DRAINING_SECONDS = 5.0
 EXIT_SECONDS = 2.0
 
 
@@ -118,6 +119,11 @@ class Worker:
         if self._channel is not None:
             self._channel.drain(seconds)
 
+    async def draining(self) -> None:
+        """Wait until it accepts no more."""
+        if self._channel is not None:
+            await self._channel.draining.wait()
+
     def kill(self) -> None:
         if self._process is not None:
             kill(self._process)
@@ -191,10 +197,16 @@ class Workers:
             raise
         self._keepers = [asyncio.create_task(worker.keep()) for worker in self._workers]
 
-    async def drain(self, seconds: float) -> None:
-        """Have them finish within that time; those that don't exit then are killed."""
+    async def stop_accepting(self, seconds: float) -> None:
+        """Have them finish within that time, and wait until none accepts another connection."""
         for worker in self._workers:
             worker.drain(seconds)
+        waiting = [asyncio.create_task(worker.draining()) for worker in self._workers]
+        for late in (await asyncio.wait(waiting, timeout=DRAINING_SECONDS))[1]:
+            late.cancel()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until they have exited; those that haven't after that time are killed."""
         if self._keepers:
             await asyncio.wait(self._keepers, timeout=seconds + EXIT_SECONDS)
             self.kill()

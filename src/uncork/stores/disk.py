@@ -134,6 +134,10 @@ class DiskStore:
         self._counters.removed += 1
         return True
 
+    def path_of(self, key: bytes) -> str:
+        """Where the file of a key is, for who watches whether it is still the same."""
+        return self._places.path_of(key)
+
     def statistics(self) -> Statistics:
         return replace(self._counters)
 

@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 # request-line = method SP request-target SP HTTP-version. Source: RFC 9112 §3
-request_line = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
+request_line = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])")
 
 # field-line = field-name ":" OWS field-value OWS. Source: RFC 9112 §5, RFC 9110 §5.5
 field_line = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")

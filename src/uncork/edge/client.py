@@ -1,0 +1,283 @@
+"""The server's side of one HTTP/1.1 connection.
+
+Lives here: reading requests off a connection, the fast path, one exchange after another, and the bytes of
+its answers. Doesn't know: how an answer is found (`service`), what a file or a cache is.
+
+The life of a connection is three states. *Idle*: nothing is buffered; a read that brings one whole head
+tries the fast path. *Reading*: part of a head is buffered. *Busy*: an exchange is under way; what
+arrives is its content, or waits its turn.
+"""
+
+import select
+import socket
+from typing import TYPE_CHECKING
+
+from uncork.edge.exchange import LINGER, Exchange
+from uncork.edge.forwarding import PEER_FIELD
+from uncork.net.connection import RECEIVE_BYTES, Connection
+from uncork.net.loop import Loop
+from uncork.semantics.messages import Request
+from uncork.semantics.targets import BadTarget, split_target
+from uncork.wire.known import Block, Head, volatile_line
+from uncork.wire.requests import Refused, framing, keeps_alive, parse_request_line
+
+if TYPE_CHECKING:
+    from uncork.edge.service import Service
+
+_HANGUP = select.EPOLLHUP | select.EPOLLERR
+_BLANK_LINE = b"\r\n\r\n"
+_split = volatile_line.split
+# What a client may send ahead (pipelined requests, content before it is wanted). Bytes.
+_MOST_AHEAD = 256 * 1024
+
+
+class Client(Connection):
+    """One client. `service` is what all clients of a worker share."""
+
+    __slots__ = ("buffer", "ended", "exchange", "head_since", "internal", "log_peer", "service")
+
+    def __init__(
+        self, loop: Loop, sock: socket.socket, peer: str, service: "Service", internal: bool
+    ) -> None:
+        self.service = service
+        self.internal = internal  # another worker of this machine: its fields about the client are true
+        self.buffer = b""
+        self.exchange: Exchange | None = None
+        self.ended = False  # the client has said that it sends no more
+        self.head_since = 0.0  # monotonic seconds of the first byte of a head that isn't whole; 0: none
+        self.log_peer = peer
+        super().__init__(loop, sock, peer)
+        service.clients.add(self)
+
+    def on_readable(self, events: int) -> None:
+        try:
+            data = self.receive(RECEIVE_BYTES)
+        except BlockingIOError:
+            if events & _HANGUP:
+                self.close()
+            return
+        except OSError:
+            self.close()
+            return
+        if not data:
+            self._on_end()
+            return
+        self.active = self.poller.now
+        if self.buffer or self.exchange is not None:
+            self._more(data)
+            return
+        if data[-4:] != _BLANK_LINE:
+            self._more(data)
+            return
+
+        # The fast path: one whole head, of a block that was seen before, for which an answer is ready.
+        parts = _split(data)
+        rest = data if len(parts) == 1 else b"".join(parts[::3])
+        end = rest.find(b"\r\n")
+        service = self.service
+        block = service.blocks.get(rest[end:])
+        if block is None or (profile := block.note) is None:
+            self._more(data)
+            return
+        hot = profile.hot.get(rest[:end])
+        if hot is None:
+            self._begin(rest[:end], block, parts)
+            return
+        now = self.active
+        if (hot.until <= now or hot.epoch != service.counter[0]) and not hot.renew(hot):
+            service.hot.drop(profile, rest[:end])
+            self._begin(rest[:end], block, parts)
+            return
+
+        whole = hot.whole
+        conditional = False
+        if len(parts) > 1:
+            for i in range(1, len(parts), 3):
+                name = parts[i]
+                if name[0] in b"Ii":  # If-None-Match, If-Modified-Since
+                    if conditional or parts[i + 1] != (hot.etag if len(name) == 13 else None):
+                        self._begin(rest[:end], block, parts)
+                        return
+                    conditional = True
+            if conditional:
+                whole = hot.not_modified
+        hot.hits += 1
+        if service.log is not None:
+            service.log.hot(self.log_peer, rest[:end], hot, conditional, block, parts)
+        part = hot.part
+        if part is None or conditional:
+            try:
+                sent = self.send(whole)
+            except OSError:
+                self.write(whole)
+            else:
+                if sent < len(whole):
+                    self._wait(memoryview(whole)[sent:])
+        else:
+            self.write(whole, more=True)
+            self.write_file(part.file.fd, part.offset, part.count, part.file.acquire().release)
+        if not profile.keep_alive:
+            self._finish()
+
+    # The long way
+
+    def _more(self, data: bytes) -> None:
+        """Bytes that the fast path is not for."""
+        if self.exchange is not None and self.exchange.feed(data):
+            return
+        self.buffer = self.buffer + data if self.buffer else data
+        if self.exchange is None:
+            self._read_heads()
+        elif len(self.buffer) > _MOST_AHEAD:
+            self.pause()
+
+    def _read_heads(self) -> None:
+        """Begin the next exchange if a whole head is buffered."""
+        while self.exchange is None and self.buffer and not self.closing and not self.sending:
+            buffer = self.buffer
+            while buffer.startswith(b"\r\n"):  # at least one empty line is to be ignored: RFC 9112 §2.2
+                buffer = buffer[2:]
+            end = buffer.find(_BLANK_LINE)
+            limits = self.service.limits
+            if (len(buffer) if end < 0 else end + 4) > limits.head_bytes:
+                line_end = buffer.find(b"\r\n")
+                if not 0 <= line_end <= limits.target_bytes + 100:
+                    self.refuse(Refused(414, "the request target is too long"))
+                else:
+                    self.refuse(Refused(431, "the request's fields are too large"))
+                return
+            if end < 0:
+                self.buffer = buffer
+                if b"\n" in buffer and _broken(buffer):
+                    self.refuse(Refused(400, "a line that does not end in CRLF"))
+                elif not self.head_since:
+                    self.head_since = self.active
+                elif self.ended:
+                    self.close()
+                return
+            self.buffer = buffer[end + 4 :]
+            self.head_since = 0.0
+            try:
+                head = self.service.known.read(buffer[: end + 4])
+            except Refused as refused:
+                self.refuse(refused)
+                return
+            self._start(head)
+
+    def _begin(self, line: bytes, block: Block, parts: list[bytes]) -> None:
+        """Begin an exchange from a head that the fast path has taken apart."""
+        volatile = tuple((parts[i].lower(), parts[i + 1].strip(b" \t")) for i in range(1, len(parts), 3))
+        self._start(Head(line, block, volatile))
+
+    def _start(self, head: Head) -> None:
+        service = self.service
+        try:
+            line = parse_request_line(head.line, service.limits)
+            fields = head.fields()
+            host = fields.get(b"host")
+            if host is None:
+                if line.version == b"1.1":
+                    raise Refused(400, "no Host")
+            elif b"," in host:
+                raise Refused(400, "more than one Host")
+            content = framing(line.version, fields, service.limits)
+            expect = fields.get(b"expect")
+            if expect is not None and expect.lower() != b"100-continue":
+                raise Refused(417, "the only expectation known is 100-continue")
+            if line.method == b"CONNECT":
+                raise Refused(501, "this is no tunnel")
+            try:
+                scheme, authority, path, query = split_target(line.target, line.method, host, b"http")
+            except BadTarget as error:
+                raise Refused(error.status, str(error)) from None
+        except Refused as refused:
+            self.refuse(refused)
+            return
+        if self.internal:
+            self.log_peer = (fields.get(PEER_FIELD) or b"-").decode("latin-1")
+        request = Request(line.method, scheme, authority, path, query, line.version, fields)
+        keep_alive = keeps_alive(line.version, fields) and not service.draining
+        self.exchange = exchange = Exchange(self, request, head, content, keep_alive, expect is not None)
+        if (content.length or content.chunked) and self.buffer:
+            ahead, self.buffer = self.buffer, b""
+            exchange.feed(ahead)
+        service.serve(exchange)
+
+    def exchange_done(self, persists: bool) -> None:
+        """The answer of the current exchange is written (or queued), its content read or given up."""
+        self.exchange = None
+        if self.closing:
+            return
+        if not persists:
+            self._finish()
+        elif not self.sending:
+            self.on_sent()
+
+    def on_sent(self) -> None:
+        if self.exchange is not None:
+            return
+        if self.buffer:
+            self._read_heads()
+        if self.exchange is None and not self.closing and not self.sending:
+            if self.ended:
+                self.close()
+            else:
+                self.resume()
+
+    def refuse(self, refused: Refused) -> None:
+        """Answer a request that can't be served, and close."""
+        self.buffer = b""
+        self.head_since = 0.0
+        self.service.refuse(self, refused)
+        self.linger(LINGER)
+
+    def _finish(self) -> None:
+        """Close after what is queued; at once when nothing is and nothing unread can reset it."""
+        if self.sending or self.buffer:
+            self.linger(LINGER)
+        else:
+            self.close()
+
+    def _on_end(self) -> None:
+        """The client has sent its last byte; it may still be waiting for an answer (RFC 9112 §9.6)."""
+        self.ended = True
+        if self.exchange is None:
+            self.close()
+        else:
+            self.pause()
+            self.exchange.feed(b"")
+
+    def on_closed(self) -> None:
+        self.service.clients.discard(self)
+        if self.exchange is not None:
+            self.exchange.client_gone()
+
+    # Time
+
+    def overdue(self, now: float) -> bool:
+        """Called every second or so: act on a time limit that has passed; True when it has."""
+        limits = self.service.limits
+        if self.sending:
+            if now - self.active > limits.send_seconds:
+                self.close()
+                return True
+        elif self.exchange is not None:
+            return self.exchange.overdue(now)
+        elif self.head_since:
+            if now - self.head_since > limits.head_seconds:
+                self.refuse(Refused(408, "the request's head took too long"))
+                return True
+        elif now - self.active > limits.idle_seconds:
+            self.close()
+            return True
+        return False
+
+
+def _broken(head: bytes) -> bool:
+    """Whether a partial head holds an LF without its CR: it would wait for a blank line that never comes."""
+    at = head.find(b"\n")
+    while at >= 0:
+        if at == 0 or head[at - 1] != 13:
+            return True
+        at = head.find(b"\n", at + 1)
+    return False

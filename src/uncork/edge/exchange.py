@@ -1,0 +1,334 @@
+"""One request of a client and the answer to it.
+
+Lives here: the request's content as it arrives, and the answer as it goes out: whole, or as a stream.
+Doesn't know: how the answer was found, and what comes after it on the connection (`client`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from uncork.edge.answers import Answer, FilePart, body_length
+from uncork.semantics.fields import Field, Fields
+from uncork.semantics.messages import Request, has_body
+from uncork.wire.chunked import ChunkedReader
+from uncork.wire.known import Head
+from uncork.wire.requests import Framing, Refused
+from uncork.wire.writing import CONTINUE, LAST_CHUNK, chunk, field_lines, status_line
+
+if TYPE_CHECKING:
+    from uncork.edge.client import Client
+
+# Content that waits for its reader before the socket is left unread. Bytes.
+_MOST_BUFFERED = 256 * 1024
+# How long a client that isn't heard to its end may go on sending before the connection is closed. Seconds.
+LINGER = 2.0
+
+
+class ClientGone(Exception):
+    """The client is not there any more, or didn't send what it promised: nothing is to be answered."""
+
+
+class Exchange:
+    """`outcome` names why the answer is what it is, for the log and the counters."""
+
+    __slots__ = (
+        "_buffer",
+        "_buffered",
+        "_chunked_answer",
+        "_chunks",
+        "_expects",
+        "_left",
+        "_over",
+        "_raw",
+        "_waiter",
+        "began",
+        "client",
+        "gone",
+        "head",
+        "keep_alive",
+        "outcome",
+        "request",
+        "sent_bytes",
+        "status",
+        "task",
+    )
+
+    def __init__(
+        self,
+        client: "Client",
+        request: Request,
+        head: Head,
+        content: Framing,
+        keep_alive: bool,
+        expects: bool,
+    ) -> None:
+        self.client = client
+        self.request = request
+        self.head = head
+        self.keep_alive = keep_alive
+        self.began = client.active  # monotonic seconds
+        self.status = 0  # of the answer, once it has begun
+        self.sent_bytes = 0  # of its content
+        self.outcome = ""
+        self.gone = False
+        self.task: asyncio.Task[None] | None = None
+        # The request's content
+        self._chunks = ChunkedReader() if content.chunked else None
+        self._left = content.length
+        self._expects = expects and request.version == b"1.1" and self.has_content
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._over = not self.has_content
+        self._raw = False
+        self._waiter: asyncio.Future[None] | None = None
+        # The answer
+        self._chunked_answer = False
+
+    # The request's content
+
+    @property
+    def has_content(self) -> bool:
+        return self._chunks is not None or self._left > 0
+
+    def feed(self, data: bytes) -> bool:
+        """Bytes from the client, b"" at their end. False when they are not part of this exchange."""
+        if not data:
+            self._wake()
+            return True
+        if self._raw:
+            self._keep(data)
+            return True
+        if self._over:
+            return False
+        if self._chunks is not None:
+            try:
+                content = self._chunks.feed(data)
+            except Refused as refused:
+                self._break(refused)
+                return True
+            self._left += len(content)  # here it counts up
+            if self._left > self.client.service.limits.body_bytes:
+                self._break(Refused(413, "the content is too large"))
+                return True
+            if self._chunks.done:
+                self._over = True
+                self.client.buffer = self._chunks.rest
+        else:
+            content = data[: self._left]
+            self._left -= len(content)
+            if not self._left:
+                self._over = True
+                self.client.buffer = data[len(content) :]
+        self._keep(content)
+        return True
+
+    def _keep(self, content: bytes) -> None:
+        if content:
+            self._buffer.append(content)
+            self._buffered += len(content)
+            if self._buffered > _MOST_BUFFERED:
+                self.client.pause()
+        self._wake()
+
+    async def read(self) -> bytes:
+        """The next bytes of the content, b"" at its end. Raises ClientGone when that end won't come."""
+        if self._expects:
+            self._expects = False
+            if not self.status and not self._buffer:
+                self.client.write(CONTINUE)
+        while not self._buffer:
+            if self._over:
+                return b""
+            if self.gone or self.client.ended:
+                if self._raw:
+                    return b""
+                raise ClientGone
+            self._waiter = self.client.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        if self._buffered > _MOST_BUFFERED and not self.client.ended:
+            self.client.resume()
+        self._buffered = 0
+        return data
+
+    async def framed(self) -> AsyncIterator[bytes]:
+        """The content as it goes to the origin: in chunks if it came in chunks."""
+        while data := await self.read():
+            yield chunk(data) if self._chunks is not None else data
+        if self._chunks is not None:
+            yield LAST_CHUNK
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the request's content has no length that is known beforehand."""
+        return self._chunks is not None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _break(self, refused: Refused) -> None:
+        """The content can't be read: answer so if nothing was answered yet."""
+        self._over = True
+        self.keep_alive = False
+        self.gone = True
+        self.client.exchange = None
+        if self.status:
+            self.client.close()
+        else:
+            self.client.refuse(refused)
+        self._cancel()
+
+    # The answer
+
+    def answer(self, answer: Answer) -> None:
+        """Send a whole answer; the exchange is over."""
+        body = answer.body
+        fields = answer.fields
+        if b"content-length" in fields or not has_body(b"GET", answer.status):
+            extra: tuple[Field, ...] = ()
+        else:
+            extra = ((b"content-length", b"%d" % body_length(body)),)
+        head = self._head(answer.status, fields, extra)
+        self.outcome = str(answer.reason.value)
+        client = self.client
+        if isinstance(body, bytes):
+            client.write(head + body)
+            self.sent_bytes = len(body)
+            self._end()
+            return
+        client.write(head, more=True)
+        parts = body if isinstance(body, list) else [body]
+        for part in parts:
+            if isinstance(part, FilePart):
+                client.write_file(part.file.fd, part.offset, part.count, part.file.release)
+                self.sent_bytes += part.count
+            else:
+                client.write(part, more=True)
+                self.sent_bytes += len(part)
+        self._end()
+
+    def start(self, status: int, fields: Fields, length: int | None) -> None:
+        """Begin an answer whose content follows with `write`. `length` is None where it isn't known: then
+        it is sent in chunks, or to a client of HTTP/1.0 until the connection ends."""
+        extra: tuple[Field, ...] = ()
+        if not has_body(self.request.method, status):
+            if length is not None and status not in (204, 304) and status >= 200:
+                extra = ((b"content-length", b"%d" % length),)
+        elif length is not None:
+            extra = ((b"content-length", b"%d" % length),)
+        elif self.request.version == b"1.1":
+            self._chunked_answer = True
+            extra = ((b"transfer-encoding", b"chunked"),)
+        else:
+            self.keep_alive = False
+        self.client.write(
+            self._head(status, fields, extra), more=length != 0 and has_body(self.request.method, status)
+        )
+
+    def respond(self, status: int, fields: Fields, body: bytes, length: int | None) -> None:
+        """Send an answer of which all is there; `length` is what HEAD's answer says of its content."""
+        if has_body(self.request.method, status):
+            length = len(body)
+        if length is None or status < 200 or status in (204, 304):
+            extra: tuple[Field, ...] = ()
+        else:
+            extra = ((b"content-length", b"%d" % length),)
+        self.sent_bytes = len(body)
+        self.client.write(self._head(status, fields, extra) + body)
+        self._end()
+
+    def write(self, data: bytes) -> None:
+        """Some content of an answer that was started. To wait for the client is the caller's: `drained`."""
+        if data:
+            self.sent_bytes += len(data)
+            self.client.write(chunk(data) if self._chunked_answer else data)
+
+    def interim(self, status: int, fields: Fields) -> None:
+        """A response before the response: 103. Not for HTTP/1.0. Source: RFC 9110 §15.2"""
+        if self.request.version == b"1.1" and not self.status:
+            self.client.write(status_line(status) + field_lines(fields) + b"\r\n")
+
+    async def drained(self) -> None:
+        """Wait until the client has taken what was written. Raises ClientGone."""
+        try:
+            await self.client.drained()
+        except ConnectionResetError:
+            raise ClientGone from None
+
+    def finish(self) -> None:
+        """The answer that was started is complete."""
+        if self._chunked_answer:
+            self.client.write(LAST_CHUNK)
+        self._end()
+
+    def abort(self) -> None:
+        """The answer that was started can't be completed: the client must notice. Source: RFC 9112 §8"""
+        self.client.close()
+
+    def begin_raw(self, status: int, fields: Fields) -> None:
+        """Answer 101: from here on what the client sends is no longer HTTP; `read` gives it as it comes."""
+        upgrade = fields.get(b"upgrade") or b""
+        self.keep_alive = False
+        self._raw = True
+        self.status = status
+        extra = ((b"connection", b"upgrade"), (b"upgrade", upgrade))
+        self.client.write(status_line(status) + field_lines((*fields.without(b"upgrade"), *extra)) + b"\r\n")
+        ahead, self.client.buffer = self.client.buffer, b""
+        if ahead:
+            self.feed(ahead)
+
+    def end_raw(self) -> None:
+        """The tunnel is closed."""
+        self._over = True
+        self._end()
+
+    def _head(self, status: int, fields: Fields, extra: tuple[Field, ...]) -> bytes:
+        self.status = status
+        head = status_line(status)
+        if b"date" not in fields:
+            head += self.client.service.date_line
+        head += field_lines(fields)
+        if extra:
+            head += field_lines(extra)
+        if not self.keep_alive:
+            return head + b"Connection: close\r\n\r\n"
+        if self.request.version == b"1.0":
+            return head + b"Connection: keep-alive\r\n\r\n"
+        return head + b"\r\n"
+
+    def _end(self) -> None:
+        client = self.client
+        client.service.ended(self)
+        if not self._over:  # the rest of the content is in the way of the next request
+            client.exchange = None
+            client.linger(LINGER)
+            return
+        client.exchange_done(self.keep_alive)
+
+    # The end
+
+    def client_gone(self) -> None:
+        """The connection is closed, whatever was under way."""
+        self.gone = True
+        self._wake()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Stop whoever works at the answer, unless that is who is calling."""
+        task = self.task
+        if task is not None and not task.done() and task is not asyncio.current_task(self.client.loop):
+            task.cancel()
+
+    def overdue(self, now: float) -> bool:
+        """Whether the client has kept us waiting for content for too long; if so it is refused."""
+        limits = self.client.service.limits
+        if self._waiter is None or self._raw or now - self.client.active <= limits.body_seconds:
+            return False
+        self._break(Refused(408, "the content took too long"))
+        return True

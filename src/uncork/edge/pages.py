@@ -1,0 +1,580 @@
+"""Pages from the store, or from the origin into the store.
+
+Lives here: acting on what `decide` says. One fetch per key for all who ask, renewal in the background,
+what to do when the origin fails. Doesn't know: connections, and what is right by RFC 9111.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from uncork.caching.directives import Directives, parse_directives
+from uncork.caching.freshness import Freshness, age_value, remaining
+from uncork.caching.invalidation import invalidated_groups, invalidated_urls
+from uncork.caching.reuse import ERROR_STATUSES, stale_if_error_allowed
+from uncork.caching.status import cache_status
+from uncork.caching.storable import CacheOptions, NotStorable, plan_storing, storable_fields
+from uncork.caching.validation import fetching_fields, freshen, is_about, validating_fields
+from uncork.caching.vary import vary_names
+from uncork.edge.answers import Answer, FilePart, OpenFile
+from uncork.edge.compressing import Compressor, is_worth_compressing
+from uncork.edge.decide import (
+    FORWARD,
+    Fetch,
+    Pass,
+    Refuse,
+    Revalidate,
+    Serve,
+    Why,
+    decide,
+    decide_alone,
+)
+from uncork.edge.errorpages import error_answer
+from uncork.edge.exchange import Exchange
+from uncork.edge.forwarding import Forwarder, client_fields, with_status
+from uncork.edge.peers import Peers
+from uncork.edge.representation import Representation, answer
+from uncork.net.loop import Loop
+from uncork.pages.clock import Verdict
+from uncork.pages.keys import WHOLE_QUERY, matches
+from uncork.pages.page import Page
+from uncork.pages.pagefile import CorruptPage, TooLarge
+from uncork.pages.tags import group_tag, response_tags, tag_slots, url_tags
+from uncork.purging.table import ClockTable
+from uncork.semantics.dates import parse_date
+from uncork.semantics.etags import parse_etag, with_coding
+from uncork.semantics.fields import Fields
+from uncork.semantics.messages import Request, Response
+from uncork.semantics.negotiation import preferred_coding
+from uncork.stores.contract import StoredPage, StoreFull
+from uncork.stores.disk import DiskStore, DiskWriter
+from uncork.stores.lookup import Found, find, place
+from uncork.upstream.collapse import Flight, Flights, NotShared, Unfinished
+from uncork.upstream.exchange import Exchange as Upstream
+from uncork.upstream.failures import OriginError
+
+# A page up to this size is sent from memory, a larger one by sendfile. Bytes.
+SMALL = 64 * 1024
+# For how long a URL whose response could not be shared is passed without waiting for others. Seconds.
+_PASS_SECONDS = 60.0
+_MOST_PASSES = 10_000
+# How often a request may find that what it waited for is not for it.
+_MOST_TRIES = 3
+
+
+@dataclass(slots=True)
+class Flown:
+    """The head of a shared fetch: what all who wait for it are told first."""
+
+    page: Page
+    why: Why  # VALIDATED when the stored page was still right
+    length: int | None
+    stored: StoredPage | None = None  # once it is complete in the store
+
+
+class OriginSaid(Exception):
+    """The origin answered a renewal with an error, and what is stored may stand in for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """Sizes in bytes."""
+
+    caching: CacheOptions
+    max_page_bytes: int
+    compress: bool
+    keep_tags: bool
+
+
+class PageCache:
+    """The pages of a site, for one worker. `remember` is called with each answer that may be memoised."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        options: PageOptions,
+        store: DiskStore,
+        table: ClockTable,
+        forwarder: Forwarder,
+        peers: Peers,
+        report: Callable[[str], None],
+    ) -> None:
+        self.loop = loop
+        self.options = options
+        self.store = store
+        self.table = table
+        self.forwarder = forwarder
+        self.peers = peers
+        self.report = report
+        self.remember: Callable[[Exchange, Answer, Found, StoredPage], None] | None = None
+        self.flights: Flights[Flown] = Flights()
+        self.compressor = Compressor(loop, store, report) if options.compress else None
+        self._unshared: dict[Flight[Flown], Upstream] = {}  # for the leader's client to take
+        self._passes: dict[bytes, float] = {}  # key → monotonic seconds until which it is passed
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # The way of a request
+
+    def serve(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
+        """Answer from the store at once, or return what is to be done."""
+        request = exchange.request
+        directives = parse_directives(request.fields.get(b"cache-control"))
+        alone = decide_alone(request, directives)
+        if alone is not None:
+            return self._pass(exchange, alone.why)
+        found = find(self.store, request)
+        stored = found.stored
+        page = None if stored is None else stored.page
+        verdict = Verdict.VALID if page is None else self.table.clock.verdict(page.stamp, page.slots)
+        decision = decide(request, directives, page, bool(found.names), verdict, time.time())
+        match decision:
+            case Serve(why, renew):
+                assert stored is not None
+                if not self._answer(exchange, found, stored, why):
+                    return self._pass(exchange, Why.MISS)
+                if renew:
+                    self._renew(exchange, request, found)
+                return None
+            case Refuse(status, why):
+                _close(stored)
+                exchange.answer(error_answer(status, why))
+                return None
+            case Pass(why):
+                _close(stored)
+                return self._pass(exchange, why)
+        assert isinstance(decision, Fetch | Revalidate)
+        if verdict is Verdict.PURGED:
+            _close(stored)
+            found = replace(found, stored=None)
+        if self._passes and self._passes.get(found.key, 0.0) > self.loop.poller.now:
+            _close(found.stored)
+            return self._pass(exchange, Why.PASS_KNOWN)
+        peer = None if exchange.client.internal else self.peers.home(found.primary)
+        if peer is not None:
+            _close(found.stored)
+            return self.peers.relay(exchange, peer)
+        return self._fetch(exchange, directives, found, decision)
+
+    async def _pass(self, exchange: Exchange, why: Why) -> None:
+        request = exchange.request
+        upstream = await self.forwarder.forward(exchange, why)
+        if upstream is not None and why is Why.PASS_METHOD:
+            self._invalidate(request, Response(upstream.status, upstream.fields))
+
+    def _invalidate(self, request: Request, response: Response) -> None:
+        """What an unsafe request has made old. Source: RFC 9111 §4.4, RFC 9875 §3"""
+        tags: list[bytes] = []
+        for url in invalidated_urls(request, response):
+            tags.append(url_tags(url.authority, url.path, url.query)[0])
+        origin = request.scheme + b"://" + request.authority
+        tags += [group_tag(origin, group) for group in invalidated_groups(request, response)]
+        if tags:
+            self.table.purge(tags)
+
+    async def _fetch(
+        self, exchange: Exchange, directives: Directives, found: Found, decision: Fetch | Revalidate
+    ) -> None:
+        """Take part in the one fetch of a key."""
+        try:
+            for _ in range(_MOST_TRIES):
+                again = await self._fly(exchange, directives, found, decision)
+                if again is None:
+                    return
+                _close(found.stored)
+                found = again
+        finally:
+            _close(found.stored)
+        await self._pass(exchange, decision.why)
+
+    async def _fly(
+        self, exchange: Exchange, directives: Directives, found: Found, decision: Fetch | Revalidate
+    ) -> Found | None:
+        """One try; what is stored by then if the response that came is not for this request."""
+        request = exchange.request
+        flight, leads = self.flights.join(found.key)
+        why = decision.why
+        with flight.reader() as reader:
+            if leads:
+                self._start(self._lead(flight, exchange, found, decision))
+            try:
+                flown = await reader.head()
+            except NotShared:
+                upstream = self._unshared.pop(flight, None) if leads else None
+                if upstream is None:
+                    await self._pass(exchange, Why.PASS_KNOWN)
+                else:
+                    await self.forwarder.relay(exchange, upstream, Why.PASS_UNSHARED)
+                return None
+            except OriginSaid:
+                if found.stored is None:
+                    await self._pass(exchange, why)
+                else:
+                    self._answer_stored(exchange, found, Why.STALE_ERROR)
+                return None
+            except (OriginError, Unfinished) as error:
+                stored = found.stored
+                if stored is not None and stale_if_error_allowed(
+                    stored.page.freshness, time.time(), directives
+                ):
+                    self._answer_stored(exchange, found, Why.STALE_ERROR)
+                elif isinstance(error, OriginError):
+                    self.forwarder.fail(exchange, error)
+                else:
+                    await self._pass(exchange, why)
+                return None
+            page = flown.page
+            if not leads:
+                # It may be for other inputs than this request has, or from before a purge.
+                current = self.table.clock.verdict(page.stamp, page.slots) is Verdict.VALID
+                if not current or not matches(page.inputs, request):
+                    return find(self.store, request)
+            waits = any(name in request.fields for name in _CONDITIONAL)
+            while waits and not reader.complete and reader.error is None:
+                await reader.changed()
+            if flown.stored is not None:
+                stored = replace(flown.stored, fd=os.dup(flown.stored.fd))
+                member = self._forwarded(flown, why, not leads)
+                if not self._answer(exchange, found, stored, flown.why, member):
+                    await self._pass(exchange, why)
+                return None
+            fields = client_fields(page.fields, self.options.keep_tags)
+            exchange.outcome = why.value
+            exchange.start(
+                page.status, with_status(fields, self._forwarded(flown, why, not leads)), flown.length
+            )
+            try:
+                while data := await reader.read():
+                    exchange.write(data)
+                    await exchange.drained()
+            except (OriginError, Unfinished, NotShared):
+                exchange.abort()
+                return None
+            exchange.finish()
+            return None
+
+    def _forwarded(self, flown: Flown, why: Why, collapsed: bool) -> bytes:
+        return cache_status(
+            False,
+            fwd=FORWARD[why],
+            fwd_status=304 if flown.why is Why.VALIDATED else flown.page.status,
+            stored=True,
+            collapsed=collapsed,
+            detail=why.value.encode(),
+        )
+
+    # The fetch
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _lead(
+        self, flight: Flight[Flown], exchange: Exchange, found: Found, decision: Fetch | Revalidate
+    ) -> None:
+        """Get a response, tell who waits for it, and store it."""
+        request = exchange.request
+        stored = None if found.stored is None else replace(found.stored, fd=os.dup(found.stored.fd))
+        try:
+            with flight:
+                validating = stored is not None and isinstance(decision, Revalidate)
+                while True:
+                    stamp = self.table.clock.stamp()
+                    requested_at = time.time()
+                    if validating and stored is not None:
+                        fields = validating_fields(request.fields, stored.page.fields)
+                    else:
+                        fields = fetching_fields(request.fields)
+                    upstream = await self.forwarder.ask(exchange, fields, b"GET")
+                    if upstream.status != 304 or not validating or stored is None:
+                        break
+                    upstream.close()
+                    if is_about(upstream.fields, stored.page.fields) and self._validated(
+                        flight, request, found, stored, upstream, stamp, requested_at
+                    ):
+                        return
+                    validating = False
+                await self._take_in(flight, request, found, stored, upstream, stamp, requested_at)
+        finally:
+            _close(stored)
+
+    def _validated(
+        self,
+        flight: Flight[Flown],
+        request: Request,
+        found: Found,
+        stored: StoredPage,
+        upstream: Upstream,
+        stamp: int,
+        requested_at: float,
+    ) -> bool:
+        """Freshen the stored page by a 304; False when it has to be fetched after all."""
+        fields = freshen(stored.page.fields, upstream.fields)
+        plan = plan_storing(
+            replace(request, method=b"GET"),
+            Response(stored.page.status, fields),
+            requested_at,
+            time.time(),
+            self.options.caching,
+        )
+        if not isinstance(plan, Freshness):
+            return False
+        page = replace(stored.page, fields=fields, freshness=plan, stamp=stamp)
+        try:
+            renewed = self.store.freshen(found.key, stored, page)
+        except StoreFull as full:
+            self._full(full)
+            renewed = None
+        if renewed is None:
+            renewed = replace(stored, page=page, fd=os.dup(stored.fd))
+        flight.open(Flown(page, Why.VALIDATED, None, renewed), released=renewed.close)
+        flight.finish()
+        return True
+
+    async def _take_in(
+        self,
+        flight: Flight[Flown],
+        request: Request,
+        found: Found,
+        stored: StoredPage | None,
+        upstream: Upstream,
+        stamp: int,
+        requested_at: float,
+    ) -> None:
+        received_at = time.time()
+        response = Response(upstream.status, upstream.fields)
+        if (
+            response.status in ERROR_STATUSES
+            and stored is not None
+            and stale_if_error_allowed(stored.page.freshness, received_at)
+        ):
+            upstream.close()
+            flight.fail(OriginSaid())
+            return
+        plan = plan_storing(
+            replace(request, method=b"GET"), response, requested_at, received_at, self.options.caching
+        )
+        if isinstance(plan, NotStorable) or _names_a_file(response.fields):
+            self._remember_pass(found.key)
+            if flight.followed:
+                self._unshared[flight] = upstream
+                self.loop.call_later(1.0, self._drop_unshared, flight)
+                flight.refuse()
+            else:
+                upstream.close()
+            return
+        page, writer, key = self._open(request, found, response, plan, stamp)
+        flown = Flown(page, Why.MISS, upstream.content_length)
+        fd = -1 if writer is None else os.dup(writer.fd)
+
+        def read_back(offset: int, count: int) -> bytes:
+            return os.pread(fd, count, start + offset)
+
+        def released() -> None:
+            _close(flown.stored)
+            if fd >= 0:
+                os.close(fd)
+
+        start = 0 if writer is None else writer.offset
+        if not upstream.complete:
+            flight.open(
+                flown,
+                storing=writer is not None,
+                read_back=None if writer is None else read_back,
+                released=released,
+            )
+        try:
+            while data := await upstream.read():
+                if writer is not None and flight.length + len(data) > self.options.max_page_bytes:
+                    writer.abort()
+                    writer = None
+                    flight.stored_no_longer()
+                if writer is not None:
+                    try:
+                        writer.write(data)
+                    except StoreFull as full:
+                        self._full(full)
+                        writer = None
+                        flight.stored_no_longer()
+                flight.put(data)
+                if not flight.wanted:
+                    upstream.close()
+                    return
+                await flight.room()
+        except OriginError as error:
+            self.report(f"{request.url.decode('latin-1')}: the origin's response broke off: {error}")
+            if writer is not None:
+                writer.abort()
+            raise
+        if writer is not None:
+            try:
+                flown.stored = writer.commit()
+            except StoreFull as full:
+                self._full(full)
+        if flight.header is None:
+            flight.open(flown, released=released)
+        if flown.stored is not None and self.compressor is not None:
+            self.compressor.consider(key, flown.stored)
+        flight.finish()
+
+    def _open(
+        self, request: Request, found: Found, response: Response, plan: Freshness, stamp: int
+    ) -> tuple[Page, DiskWriter | None, bytes]:
+        """The page that a response becomes, where it is to be written (None: nowhere), and its key."""
+        names = [WHOLE_QUERY, *(b"field:" + name for name in vary_names(response.fields) or ())]
+        origin = request.scheme + b"://" + request.authority
+        tags = [
+            *url_tags(request.authority, request.path, request.query),
+            *response_tags(response.fields, origin),
+        ]
+        page = Page(
+            url=request.url,
+            status=response.status,
+            fields=storable_fields(response.fields),
+            freshness=plan,
+            stamp=stamp,
+            slots=tag_slots(tags, self.table.clock.slots),
+        )
+        try:
+            where = place(self.store, request, found.primary, names)
+            page = replace(page, inputs=where.inputs)
+            return page, self.store.create(where.key, page, where.names), where.key
+        except StoreFull as full:
+            self._full(full)
+        except TooLarge:  # a head of absurd size: served, never stored
+            pass
+        return page, None, found.key
+
+    def _full(self, full: StoreFull) -> None:
+        if full.first:
+            self.report(f"the store takes no more pages, which are served without it: {full}")
+
+    def _drop_unshared(self, flight: Flight[Flown]) -> None:
+        """The leader's client went away before it took its response."""
+        upstream = self._unshared.pop(flight, None)
+        if upstream is not None:
+            upstream.close()
+
+    def _remember_pass(self, key: bytes) -> None:
+        if len(self._passes) >= _MOST_PASSES:
+            self._passes.clear()
+        self._passes[key] = self.loop.poller.now + _PASS_SECONDS
+
+    def _renew(self, exchange: Exchange, request: Request, found: Found) -> None:
+        """Have a stale page renewed in the background, once per machine."""
+        peer = None if exchange.client.internal else self.peers.home(found.primary)
+        if peer is not None:
+            self._start(self.peers.have_renewed(exchange, peer))
+            return
+        flight, leads = self.flights.join(found.key)
+        if leads:
+            fresh = find(self.store, request)
+            self._start(self._renewal(flight, exchange, fresh))
+
+    async def _renewal(self, flight: Flight[Flown], exchange: Exchange, found: Found) -> None:
+        try:
+            await self._lead(flight, exchange, found, Revalidate(Why.EXPIRED))
+        except OriginError as error:
+            self.report(f"{exchange.request.url.decode('latin-1')}: not renewed: {error}")
+        finally:
+            _close(found.stored)
+
+    # The answer
+
+    def _answer_stored(self, exchange: Exchange, found: Found, why: Why) -> None:
+        stored = found.stored
+        assert stored is not None
+        found.stored = None
+        self._answer(exchange, found, stored, why)
+
+    def _answer(
+        self, exchange: Exchange, found: Found, stored: StoredPage, why: Why, member: bytes | None = None
+    ) -> bool:
+        """Answer from a stored page, which is closed or taken over; False when its bytes are damaged.
+
+        `member` is ours of Cache-Status, where it isn't that of a hit.
+        """
+        request = exchange.request
+        page = stored.page
+        coding = preferred_coding(
+            request.fields.get(b"accept-encoding"), [c for c in (b"br", b"gzip") if c in stored.bodies]
+        )
+        offset, length = stored.bodies[coding or b""]
+        content: bytes | FilePart
+        if length <= SMALL:
+            try:
+                content = stored.read(coding or b"")
+            except CorruptPage:
+                stored.close()
+                self.store.remove(found.key)
+                return False
+        else:
+            content = FilePart(OpenFile(os.dup(stored.fd)), offset, length)
+        fields, etag = self.fields_of(page, stored, coding)
+        now = time.time()
+        if member is None:
+            detail = None if why is Why.HIT else why.value.encode()
+            member = cache_status(True, ttl=remaining(page.freshness, now), detail=detail)
+        if page.status == 200:
+            modified = page.fields.get(b"last-modified")
+            date = parse_date(page.fields.get(b"date") or b"", now)
+            made = answer(
+                request,
+                Representation(
+                    tuple(fields), content, etag, None if modified is None else parse_date(modified, now)
+                ),
+                now,
+                at_origin=False,
+                date=now if date is None else date,
+            )
+        elif request.method == b"HEAD":
+            made = Answer(page.status, why, Fields((*fields, (b"content-length", b"%d" % length))))
+            if isinstance(content, FilePart):
+                content.file.release()
+        else:
+            made = Answer(page.status, why, Fields(fields), content)
+        made.reason = why
+        plain = why is Why.HIT and request.method == b"GET" and made.status == page.status
+        if plain and self.remember is not None:
+            self.remember(exchange, made, found, stored)
+        made.fields = with_status([*made.fields, (b"age", age_value(page.freshness, now))], member)
+        stored.close()
+        exchange.answer(made)
+        return True
+
+    def fields_of(
+        self, page: Page, stored: StoredPage, coding: bytes | None
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """The fields of a stored page for the client, without those that change with time, and its tag."""
+        fields = [
+            item
+            for item in client_fields(page.fields, self.options.keep_tags)
+            if item[0] not in (b"etag", b"last-modified", b"accept-ranges")
+        ]
+        etag = page.fields.get(b"etag")
+        if etag is None or parse_etag(etag) is None:
+            etag = stored.etag()
+        if coding is not None:
+            etag = with_coding(etag, coding)
+            fields.append((b"content-encoding", coding))
+        if self.compressor is not None and is_worth_compressing(page):
+            vary = page.fields.get(b"vary")
+            if b"accept-encoding" not in (vary_names(page.fields) or ()):
+                fields = [item for item in fields if item[0] != b"vary"]
+                fields.append((b"vary", b"Accept-Encoding" if vary is None else vary + b", Accept-Encoding"))
+        return fields, etag
+
+
+_CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
+
+
+def _close(stored: StoredPage | None) -> None:
+    if stored is not None:
+        stored.close()
+
+
+def _names_a_file(fields: Fields) -> bool:
+    return b"x-accel-redirect" in fields or b"x-sendfile" in fields

@@ -1,0 +1,107 @@
+"""The other workers of this machine, and which of them is home to a key.
+
+Lives here: one fetch per key for the whole machine. Every primary key has a home, one of the workers;
+the others send it the requests that they can't answer from the store, over its internal socket, and
+relay what comes back. Doesn't know: what the home does with them.
+
+So the collapsing of requests, the order of writes to one key and the renewal of a stale page need no lock
+between processes. A home that is being replaced leaves its socket with the supervisor: requests wait in
+its queue for the successor.
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from uncork.edge.exchange import Exchange
+from uncork.edge.forwarding import PEER_FIELD
+from uncork.net.loop import Loop
+from uncork.semantics.fields import Field, Fields, names
+from uncork.semantics.messages import HOP_BY_HOP
+from uncork.upstream.addresses import parse_origin
+from uncork.upstream.exchange import Exchange as Upstream
+from uncork.upstream.failures import OriginError
+from uncork.upstream.pool import Pool
+from uncork.wire.writing import request_head
+
+
+class Peers:
+    """`paths` are the internal sockets of all workers, `index` is which of them is ours; `failed` answers a
+    request whose home gave no answer."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        paths: Sequence[str],
+        index: int,
+        failed: Callable[[Exchange, OriginError], None],
+    ) -> None:
+        self._loop = loop
+        self._failed = failed
+        self._count = max(len(paths), 1)
+        self._pools = [
+            None if i == index else Pool(parse_origin(f"http+unix:{path}")) for i, path in enumerate(paths)
+        ]
+        self._renewing: set[bytes] = set()
+
+    def home(self, primary: bytes) -> Pool | None:
+        """The way to the worker that fetches this key, None when that is this one."""
+        if self._count == 1:
+            return None
+        return self._pools[primary[0] % self._count]
+
+    def relay(self, exchange: Exchange, peer: Pool) -> Coroutine[Any, Any, None]:
+        """Have another worker answer."""
+        return self._relay(exchange, peer)
+
+    async def _relay(self, exchange: Exchange, peer: Pool) -> None:
+        try:
+            upstream = await self._ask(exchange, peer, exchange.request.method)
+        except OriginError as error:
+            self._failed(exchange, error)
+            return
+        dropped = HOP_BY_HOP | {b"content-length"}
+        fields = Fields(item for item in upstream.fields if item[0] not in dropped)
+        exchange.outcome = "home"
+        try:
+            if upstream.complete:
+                exchange.respond(upstream.status, fields, upstream.take(), upstream.content_length)
+                return
+            exchange.start(upstream.status, fields, upstream.content_length)
+            while data := await upstream.read():
+                exchange.write(data)
+                await exchange.drained()
+            exchange.finish()
+        except OriginError:
+            exchange.abort()
+        finally:
+            upstream.close()
+
+    async def have_renewed(self, exchange: Exchange, peer: Pool) -> None:
+        """Have the home of a stale page see that it is stale, once at a time."""
+        url = exchange.request.url
+        if url in self._renewing:
+            return
+        self._renewing.add(url)
+        try:
+            (await self._ask(exchange, peer, b"HEAD")).close()
+        except OriginError:
+            pass  # stale pages go on being served; the next request tries again
+        finally:
+            self._renewing.discard(url)
+
+    async def _ask(self, exchange: Exchange, peer: Pool, method: bytes) -> Upstream:
+        request = exchange.request
+        dropped = HOP_BY_HOP
+        if (connection := request.fields.get(b"connection")) is not None:
+            dropped = dropped.union(names(connection))
+        fields: list[Field] = [
+            item for item in request.fields if item[0] not in dropped and item[0] not in (b"host", PEER_FIELD)
+        ]
+        fields.insert(0, (b"host", request.authority))
+        fields.append((PEER_FIELD, exchange.client.log_peer.encode()))
+        return await peer.send(request_head(method, request.target, fields), method=method, retry=True)
+
+    def close(self) -> None:
+        for pool in self._pools:
+            if pool is not None:
+                pool.close()

@@ -1,0 +1,286 @@
+"""What all clients of a worker share, and the first fork of every request's way.
+
+Lives here: the routes (static file, cached page, origin), the memo of ready answers, the tick of time.
+Doesn't know: bytes on connections (`client`, `exchange`), what may be cached (`decide`).
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Any
+
+from uncork.caching import freshness
+from uncork.caching.status import cache_status
+from uncork.edge.accesslog import AccessLog
+from uncork.edge.answers import Answer, FilePart, body_length
+from uncork.edge.client import Client
+from uncork.edge.errorpages import error_answer
+from uncork.edge.exchange import ClientGone, Exchange
+from uncork.edge.files import Watched, state_of
+from uncork.edge.hot import NO_PROFILE, Hot, HotTable, Profile
+from uncork.edge.pages import PageCache
+from uncork.edge.representation import NOT_IN_304
+from uncork.edge.static import FileAnswer, StaticSite
+from uncork.net.loop import Loop
+from uncork.pages.clock import PurgeClock, Verdict
+from uncork.semantics.dates import format_date
+from uncork.semantics.etags import parse_etag
+from uncork.semantics.fields import Field, Fields
+from uncork.stores.contract import StoredPage
+from uncork.stores.lookup import Found
+from uncork.wire.known import KnownHeads
+from uncork.wire.limits import Limits
+from uncork.wire.requests import Refused
+from uncork.wire.writing import field_lines, status_line
+
+# For how long a file or page is sent from memory before it is looked at again. Seconds.
+LOOK_AGAIN = 0.25
+
+
+class Reason(Enum):
+    """Why the edge itself gave an answer."""
+
+    MALFORMED = "refused"
+    OPTIONS = "options"
+    METHOD = "method-not-allowed"
+    NOT_FOUND = "not-found"
+    INTERNAL_ERROR = "internal-error"
+
+
+class Service:
+    """One per worker. Without `pages` it is a file server and nothing else."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        limits: Limits,
+        static: StaticSite,
+        hot_bytes: int,
+        log: AccessLog | None,
+        counter: memoryview | list[int],
+        pages: PageCache | None = None,
+    ) -> None:
+        self.loop = loop
+        self.limits = limits
+        self.static = static
+        self.log = log
+        self.known = KnownHeads(limits)
+        self.blocks = self.known.blocks
+        self.hot = HotTable(hot_bytes)
+        self.counter = counter  # its first item: the purge clock's
+        self.pages = pages
+        self.clients: set[Client] = set()
+        self.draining = False
+        self.answered: Counter[str] = Counter()  # by outcome; the fast path counts in the memos
+        self.wall = time.time()
+        self.date_line = b""
+        self._next_second = 0.0  # monotonic: when `date_line` is to be made anew
+        self.tick()
+
+    # The fork
+
+    def serve(self, exchange: Exchange) -> None:
+        """Answer at once, or start a task that will."""
+        request = exchange.request
+        if request.path == b"*":
+            exchange.answer(Answer(204, Reason.OPTIONS, Fields(((b"allow", b"GET, HEAD, OPTIONS"),))))
+            return
+        if request.method == b"TRACE":
+            exchange.answer(error_answer(405, Reason.METHOD, (b"allow", b"GET, HEAD, OPTIONS")))
+            return
+        mount = self.static.find(request.path)
+        if mount is not None:
+            answer = self.static.respond(mount, request, self.wall)
+            if answer is not None:
+                if isinstance(answer, FileAnswer):
+                    self._remember_file(exchange, answer)
+                exchange.answer(answer)
+                return
+        if self.pages is None:
+            exchange.answer(error_answer(404, Reason.NOT_FOUND))
+            return
+        work = self.pages.serve(exchange)
+        if work is not None:
+            self.run(exchange, work)
+
+    def run(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        """Have a task see to an exchange, and end it whatever happens."""
+        exchange.task = self.loop.create_task(self._guarded(exchange, work))
+
+    async def _guarded(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except ClientGone:
+            exchange.abort()
+        except Exception as error:
+            self.loop.call_exception_handler({"message": "An exchange failed", "exception": error})
+            if exchange.status:
+                exchange.abort()
+            elif not exchange.gone:
+                exchange.keep_alive = False
+                exchange.answer(error_answer(500, Reason.INTERNAL_ERROR))
+
+    def refuse(self, client: Client, refused: Refused) -> None:
+        """Write the answer to a request that can't be read."""
+        answer = error_answer(refused.status, Reason.MALFORMED)
+        body = answer.body
+        assert isinstance(body, bytes)
+        fields = (*answer.fields, (b"content-length", b"%d" % len(body)), (b"connection", b"close"))
+        client.write(status_line(refused.status) + self.date_line + field_lines(fields) + b"\r\n" + body)
+        self.answered[Reason.MALFORMED.value] += 1
+        if self.log is not None:
+            self.log.add(client.log_peer, b"-", refused.status, len(body), (), (), refused.detail, 0.0)
+
+    def ended(self, exchange: Exchange) -> None:
+        """An answer was written: count and log it."""
+        self.answered[exchange.outcome] += 1
+        if self.log is not None:
+            head = exchange.head
+            self.log.add(
+                exchange.client.log_peer,
+                head.line,
+                exchange.status,
+                exchange.sent_bytes,
+                head.block.items,
+                head.volatile,
+                exchange.outcome,
+                self.loop.poller.now - exchange.began,
+            )
+
+    # The memo
+
+    def profile_line(self, exchange: Exchange) -> tuple[Profile, bytes]:
+        """Where a memo for this request belongs; NO_PROFILE when the request isn't plain."""
+        head = exchange.head
+        request = exchange.request
+        if request.version != b"1.1" or exchange.client.internal or b"://" in head.line:
+            return NO_PROFILE, b""
+        return self.hot.profile(head.block), head.line
+
+    def _remember_file(self, exchange: Exchange, answer: FileAnswer) -> None:
+        profile, line = self.profile_line(exchange)
+        if profile is NO_PROFILE or not answer.watched.steady:
+            return
+        watched = answer.watched
+        hot = _ready(answer, profile.keep_alive)
+        if hot is None:
+            return
+
+        def renew(hot: Hot) -> bool:
+            hot.epoch = self.counter[0]
+            if not watched.unchanged():
+                return False
+            self.assemble(hot, ())
+            hot.until = min(self._next_second, self.loop.poller.now + LOOK_AGAIN)
+            return True
+
+        hot.renew = renew
+        if renew(hot):
+            self.hot.add(profile, line, hot)
+
+    def remember_page(
+        self,
+        exchange: Exchange,
+        answer: Answer,
+        found: Found,
+        stored: StoredPage,
+        clock: Callable[[], PurgeClock],
+    ) -> None:
+        """Leave a memo of an answer from the store. `answer` lacks the fields that change with time."""
+        profile, line = self.profile_line(exchange)
+        # What selects among the pages of this URL must be in the request line.
+        if profile is NO_PROFILE or not all(name.startswith(b"query") for name in found.names):
+            return
+        hot = _ready(answer, profile.keep_alive)
+        if hot is None:
+            return
+        assert self.pages is not None
+        path = self.pages.store.path_of(found.key).encode()
+        watched = Watched(True, ((path, state_of(os.fstat(stored.fd))),))
+        page = stored.page
+        fresh_until = freshness.fresh_until(page.freshness)
+
+        def renew(hot: Hot) -> bool:
+            wall = time.time()
+            hot.epoch = self.counter[0]  # before the verdict: a purge in between is seen by the next request
+            if (
+                wall >= fresh_until
+                or wall < page.freshness.response_time - freshness.CLOCK_STEP
+                or clock().verdict(page.stamp, page.slots) is not Verdict.VALID
+                or not watched.unchanged()
+            ):
+                return False
+            member = cache_status(True, ttl=freshness.remaining(page.freshness, wall))
+            self.assemble(
+                hot, ((b"age", freshness.age_value(page.freshness, wall)), (b"cache-status", member))
+            )
+            now = self.loop.poller.now
+            hot.until = min(self._next_second, now + LOOK_AGAIN, now + fresh_until - wall)
+            return True
+
+        hot.renew = renew
+        if renew(hot):
+            self.hot.add(profile, line, hot)
+
+    def assemble(self, hot: Hot, extra: tuple[Field, ...]) -> None:
+        """Make a memo's bytes anew for this second. `extra` are the fields that change with time."""
+        whole = hot.whole
+        body = b"" if hot.part is not None else whole[len(whole) - hot.length :]
+        changing = self.date_line + field_lines(extra)
+        hot.whole = b"".join((status_line(hot.status), changing, hot.text, body))
+        hot.not_modified = b"".join((status_line(304), changing, hot.not_modified_text))
+
+    def drain(self) -> None:
+        """From here on every answer says that it is the last of its connection."""
+        self.draining = True
+        self.blocks = {}  # nothing is answered by the fast path, whose answers are made already
+
+    # Time
+
+    def tick(self) -> None:
+        """Called when a second begins: a new Date, and what has lasted too long."""
+        now = self.loop.poller.now
+        wall = self.wall = time.time()
+        self.date_line = b"Date: " + format_date(wall) + b"\r\n"
+        self._next_second = time.monotonic() + 1.0 - wall % 1.0
+        if self.log is not None:
+            self.log.second = wall
+            self.log.flush()
+        for client in list(self.clients):
+            client.overdue(now)
+
+    @property
+    def next_second(self) -> float:
+        """Monotonic seconds of the next tick: no ready answer outlives it."""
+        return self._next_second
+
+    def snapshot(self) -> dict[str, Any]:
+        """Counters since the start, and what is there now."""
+        return {
+            "connections": len(self.clients),
+            "requests": self.hot.hits() + sum(self.answered.values()),
+            "outcomes": dict(self.answered),
+            "hot": {"answers": len(self.hot), "bytes": self.hot.bytes, "hits": self.hot.hits()},
+        }
+
+
+def _ready(answer: Answer, keep_alive: bool) -> Hot | None:
+    """A memo of a whole answer, without what changes with time; None when such a one can't be kept."""
+    body = answer.body
+    if isinstance(body, list):
+        return None
+    fields = answer.fields
+    etag = fields.get(b"etag")
+    hot = Hot(answer.status, str(answer.reason.value), None if etag is None else parse_etag(etag))
+    connection: tuple[Field, ...] = () if keep_alive else ((b"connection", b"close"),)
+    hot.length = body_length(body)
+    hot.text = field_lines((*fields, (b"content-length", b"%d" % hot.length), *connection)) + b"\r\n"
+    kept = [item for item in fields if item[0] not in NOT_IN_304]
+    hot.not_modified_text = field_lines((*kept, *connection)) + b"\r\n"
+    if isinstance(body, FilePart):
+        hot.part = body
+    else:
+        hot.whole = body
+    return hot

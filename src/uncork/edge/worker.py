@@ -1,0 +1,290 @@
+"""A worker process: one loop, its clients, and the parts it puts together.
+
+Lives here: the composition, accepting, draining, and the second hand.
+Doesn't know: other workers (`peers`), and who started it (`channel`).
+"""
+
+import asyncio
+import gc
+import ipaddress
+import resource
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from uncork.edge.accesslog import AccessLog
+from uncork.edge.channel import WorkerChannel
+from uncork.edge.client import Client
+from uncork.edge.forwarding import Forwarder
+from uncork.edge.internal import InternalFiles, InternalOptions
+from uncork.edge.pages import PageCache, PageOptions
+from uncork.edge.peers import Peers
+from uncork.edge.service import Service
+from uncork.edge.setup import Kind, Setup
+from uncork.edge.static import StaticOptions, StaticSite
+from uncork.net.loop import Loop, current, run
+from uncork.pages.clock import COUNTER
+from uncork.purging.table import ClockTable
+from uncork.stores.disk import DiskStore
+from uncork.upstream.addresses import parse_origin
+from uncork.upstream.origins import Origins
+
+# Connections accepted in one turn of the loop: the rest wait for the next.
+_MOST_ACCEPTED = 64
+# How long a connection without a request is kept when this worker is to end: what the client has sent in
+# this time is still answered. Seconds.
+_DRAIN_IDLE = 3.0
+
+
+class Worker:
+    def __init__(self, loop: Loop, setup: Setup, report: Callable[[str], None]) -> None:
+        self.loop = loop
+        self.setup = setup
+        self.report = report
+        self.stopped = asyncio.Event()
+        self._drain_until = 0.0
+        self._drained_since = 0.0
+        self._listening: list[socket.socket] = []
+        state = Path(setup.state_dir)
+        self.log = None if setup.log.access == "off" else AccessLog(setup.log.access, setup.log.format)
+        static = StaticSite(
+            StaticOptions(
+                tuple((mount.prefix.encode(), mount.directory) for mount in setup.static),
+                symlinks=setup.files.symlinks,
+                dot_files=setup.files.dot_files,
+                max_age=setup.files.max_age,
+            )
+        )
+        self.table: ClockTable | None = None
+        self.origins: Origins | None = None
+        counter: Any = [0]
+        pages = None
+        if not setup.static_only:
+            self.table = ClockTable(state)
+            counter = self._counter()
+            pages = self._pages(state)
+        self.service = Service(loop, setup.limits, static, setup.cache.memory_bytes, self.log, counter, pages)
+        if pages is not None:
+            pages.remember = lambda exchange, answer, found, stored: self.service.remember_page(
+                exchange, answer, found, stored, lambda: self._table().clock
+            )
+
+    def _pages(self, state: Path) -> PageCache:
+        setup = self.setup
+        cache = setup.cache
+        self.origins = Origins([parse_origin(origin) for origin in setup.origins])
+        self.store = DiskStore(state / "pages")
+        internal = None
+        if setup.internal_files:
+            internal = InternalFiles(
+                InternalOptions(
+                    tuple((mount.prefix.encode(), mount.directory) for mount in setup.internal_files)
+                )
+            )
+        forwarder = Forwarder(
+            self.origins,
+            _trust(setup.trust_forwarded),
+            internal,
+            cache.keep_tags,
+            self.report,
+            time.time,
+        )
+        self.forwarder = forwarder
+        return PageCache(
+            self.loop,
+            PageOptions(
+                cache.storing,
+                cache.max_page_bytes,
+                cache.compress,
+                cache.keep_tags,
+            ),
+            self.store,
+            self._table(),
+            forwarder,
+            Peers(self.loop, setup.internal_paths, setup.index, forwarder.fail),
+            self.report,
+        )
+
+    def _table(self) -> ClockTable:
+        assert self.table is not None
+        return self.table
+
+    def _counter(self) -> memoryview:
+        return self._table().clock.words[COUNTER : COUNTER + 1]
+
+    # Accepting
+
+    def listen(self) -> None:
+        for listener in self.setup.listeners:
+            kind = socket.AF_UNIX if listener.kind is Kind.UNIX else socket.AF_INET
+            self._watch(socket.socket(fileno=listener.fd), kind == socket.AF_UNIX, internal=False)
+        if self.setup.internal_fd is not None:
+            self._watch(socket.socket(fileno=self.setup.internal_fd), True, internal=True)
+
+    def _watch(self, listening: socket.socket, unix: bool, internal: bool) -> None:
+        listening.setblocking(False)
+        self._listening.append(listening)
+        service, loop = self.service, self.loop
+        accept = listening.accept
+        most = service.limits.connections
+
+        def accept_some(events: int) -> None:
+            for _ in range(_MOST_ACCEPTED):
+                try:
+                    sock, address = accept()
+                except BlockingIOError:
+                    return
+                except OSError as error:  # no descriptors left, or the client is gone already
+                    if error.errno in (23, 24):
+                        self.report(f"can't accept: {error.strerror}")
+                        listening_pause()
+                    return
+                sock.setblocking(False)
+                if len(service.clients) >= most:
+                    sock.close()
+                    continue
+                Client(loop, sock, "unix" if unix else address[0], service, internal)
+
+        def listening_pause() -> None:
+            """Without descriptors every turn would try again: leave it for a while."""
+            loop.poller.rewatch(listening.fileno(), 0)
+            loop.call_later(0.1, resume)
+
+        def resume() -> None:
+            if listening.fileno() >= 0:
+                loop.poller.rewatch(listening.fileno(), select.EPOLLIN)
+
+        # EPOLLEXCLUSIVE: of the workers that share a socket, one is woken for a connection, not all.
+        loop.poller.watch(listening.fileno(), accept_some, select.EPOLLIN)
+
+    def drain(self, seconds: float) -> None:
+        """Accept no more, answer what was asked, and stop within that time."""
+        if self._drain_until:
+            return
+        now = self.loop.time()
+        self._drained_since = now
+        self._drain_until = now + seconds
+        for listening in self._listening:
+            self.loop.poller.unwatch(listening.fileno())
+            listening.close()
+        self.service.drain()
+        self._step_drain()
+
+    def _step_drain(self) -> None:
+        now = self.loop.time()
+        for client in list(self.service.clients):
+            idle = client.exchange is None and not client.sending and not client.head_since
+            if idle and now - self._drained_since > _DRAIN_IDLE:
+                client.close()
+        if not self.service.clients or now >= self._drain_until:
+            self.stopped.set()
+        else:
+            self.loop.call_later(0.05, self._step_drain)
+
+    # Time
+
+    def tick(self) -> None:
+        """Once a second, just after it began."""
+        if self.table is not None and self.table.refresh():
+            self.service.counter = self._counter()
+            self.service.hot.clear()
+        self.service.tick()
+        self.loop.call_later(1.0005 - time.time() % 1.0, self.tick)
+
+    def use_origins(self, addresses: list[str]) -> None:
+        """The origin has moved: ask there from now on, and let the exchanges under way end."""
+        if self.origins is not None and self.service.pages is not None:
+            old, self.origins = self.origins, Origins([parse_origin(address) for address in addresses])
+            self.forwarder.origins = self.origins
+            old.retire()
+
+    def reopen(self) -> None:
+        if self.log is not None:
+            self.log.reopen()
+
+    def snapshot(self) -> dict[str, Any]:
+        found = self.service.snapshot()
+        if self.origins is not None:
+            statistics = self.store.statistics()
+            found["store"] = {
+                "hits": statistics.hits,
+                "misses": statistics.misses,
+                "written": statistics.written,
+                "written_bytes": statistics.written_bytes,
+                "refused": statistics.refused,
+                "corrupt": statistics.corrupt,
+            }
+            found["origins"] = [
+                {
+                    "address": pool.address,
+                    "requests": pool.requests,
+                    "reused": pool.reused,
+                    "open": pool.open,
+                    "idle": pool.idle,
+                    "errors": {failure.value: count for failure, count in pool.errors.items()},
+                }
+                for pool in self.origins.snapshot()
+            ]
+        return found
+
+    def close(self) -> None:
+        for client in list(self.service.clients):
+            client.close()
+        if self.log is not None:
+            self.log.flush()
+        if self.table is not None:
+            self.table.close(clean=False)
+
+
+def _trust(networks: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether an address is in one of the networks (CIDR)."""
+    trusted = [ipaddress.ip_network(network, strict=False) for network in networks]
+
+    def is_trusted(peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in trusted)
+
+    return is_trusted if trusted else lambda peer: False
+
+
+async def serve(setup: Setup) -> None:
+    """Serve until told to drain."""
+    channel = await WorkerChannel.from_environment()
+    worker = Worker(current(), setup, channel.log)
+    channel.on_drain = worker.drain
+    channel.on_snapshot = worker.snapshot
+    channel.on_origins = worker.use_origins
+    channel.on_reopen = worker.reopen
+    worker.listen()
+    worker.tick()
+    gc.collect()
+    gc.freeze()
+    await channel.ready()
+    talking = asyncio.create_task(channel.run())
+    await worker.stopped.wait()
+    worker.close()
+    talking.cancel()
+
+
+def main() -> None:
+    """The entry of `python -m uncork.edge.worker`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # A request makes few cycles: look for them rarely, and hardly ever among what has lived long.
+    gc.set_threshold(20_000, 20, 100)
+    try:
+        run(serve(Setup.from_environment()))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
