@@ -119,7 +119,7 @@ class Words:
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            part = Words(self._at, self._base + index.start, self._watched)
+            part = type(self)(self._at, self._base + index.start, self._watched)
             part.loads, part.stores = self.loads, self.stores
             return part
         self._pause(self._base + index, self.loads)
@@ -133,6 +133,31 @@ class Words:
         step = steps.get(threading.get_ident())
         if step is not None and index in self._watched:
             step()
+
+
+def test_a_fence_stands_between_the_counter_and_the_slots() -> None:
+    """For machines that reorder: a reader loads the counter first, a purger stores it last."""
+    order: list[str] = []
+    names = {COUNTER: "counter", HEADER_WORDS + 3: "slot"}
+
+    class Traced(Words):
+        def _pause(self, index: int, steps: dict[int, Step]) -> None:
+            order.append(("load " if steps is self.loads else "store ") + names.get(index, "other"))
+
+    clock = PurgeClock(Traced({COUNTER: 100, layout.ANNOUNCED: 100}), lambda: order.append("fence"))  # type: ignore[arg-type]
+    clock.verdict(100, [3])
+    assert (
+        order.index("load counter")
+        < order.index("fence")
+        < order.index("load other")
+        < order.index("load slot")
+    )
+    order.clear()
+    clock.purge([3])
+    assert order.index("store slot") < order.index("fence") < order.index("store counter")
+    order.clear()
+    clock.stamp()
+    assert order == ["load counter", "fence"]
 
 
 class PublishesFirst(PurgeClock):
