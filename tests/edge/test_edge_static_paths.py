@@ -323,6 +323,7 @@ while os.getppid() == int(os.environ["PARENT"]):
 def test_a_link_that_is_swapped_all_the_time(tmp_path: Path, site: FileSite, policy: Symlinks) -> None:
     """Between every two system calls of ours `swapped` may become a directory, a link inward, a link out."""
     site.write("real/s.txt", b"in")
+    seen: set[bytes | None] = set()
     command = [sys.executable, "-c", SWAPPER, str(site.root), str(tmp_path / "secret")]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, env={**os.environ, "PARENT": str(os.getpid())}
@@ -331,13 +332,15 @@ def test_a_link_that_is_swapped_all_the_time(tmp_path: Path, site: FileSite, pol
         swapper.stdout.readline()
         try:
             with FileSite(site.root, symlinks=policy) as linked:
-                answers = [linked.find("/static/swapped/s.txt") for _ in range(8000)]
+                # On a busy machine the two of us may take turns rarely.
+                for turn in range(200_000):
+                    if turn >= 5000 and len(seen) == 2:
+                        break
+                    got = linked.find("/static/swapped/s.txt")
+                    seen.add(None if got is None else got.body)
         finally:
             swapper.kill()
-    seen = {answer.body for answer in answers if answer is not None}
-    assert seen <= {b"in"}
-    assert None in answers
-    assert policy is Symlinks.NEVER or b"in" in seen
+    assert seen == {b"in", None}
 
 
 # What isn't a file

@@ -101,7 +101,7 @@ class InternalFiles:
     def _by_path(self, location: bytes) -> tuple[Tree, list[bytes]] | None:
         # Percent-decoded as Apache's mod_xsendfile and lighttpd do; a lone % stands for itself.
         path = unquote_to_bytes(location)
-        for mount in sorted(self._mounts, key=lambda mount: len(mount.tree.root), reverse=True):
+        for mount in self._mounts:
             below = mount.tree.root.rstrip(b"/") + b"/"
             if path.startswith(below):
                 names = [name for name in path[len(below) :].split(b"/") if name not in (b"", b".")]
