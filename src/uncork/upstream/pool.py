@@ -167,7 +167,7 @@ class Pool:
     def close(self) -> None:
         """Close everything; exchanges that aren't over fail."""
         self.retire()
-        for exchange in [*self._dialing, *self._waiting]:
+        for exchange in [*self._waiting, *self._dialing]:  # or the places of these would go to those
             exchange.close()
         for connection in list(self._connections):
             if connection.exchange is not None:
@@ -229,8 +229,8 @@ class Pool:
         if sock is not None:
             self._connected(sock, exchange)
         else:
-            self._not_connected(exchange, failure, detail)
             self._serve_waiting()
+            self._not_connected(exchange, failure, detail)
 
     async def _dial_unix(self) -> socket.socket:
         """A listener whose backlog is full is tried again, for a Unix socket can't wait by itself."""
@@ -292,8 +292,8 @@ class Pool:
             return
         if isinstance(error, OriginError):
             self._errors[error.failure] += 1
-        exchange.fail(error)
         self._serve_waiting()
+        exchange.fail(error)
 
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
