@@ -3,7 +3,8 @@
 GET /               "INDEX GENERATION PID ORIGIN ORIGIN…"
 GET /slow/SECONDS   the same, after that time
 GET /crash          ends the process at once
-It answers one request a connection. `TINY_WORKER_FAILS=1` has it exit before it is ready.
+It answers one request a connection. It exits before it is ready with `TINY_WORKER_FAILS=1`, or when told of
+a limit of 13 fields.
 """
 
 import asyncio
@@ -19,12 +20,14 @@ class TinyWorker:
     def __init__(self, setup: Setup, channel: WorkerChannel) -> None:
         self.setup = setup
         self.channel = channel
-        self.origins = list(setup.origins)
         self.requests = 0
         self.reopened = 0
+        self.loop = asyncio.get_running_loop()
         self.open: set[asyncio.Task[None]] = set()
-        self.servers: list[asyncio.Server] = []
+        self.listeners = [socket.socket(fileno=listener.fd) for listener in setup.listeners]
         self.drained = asyncio.Event()
+        for sock in self.listeners:
+            self.loop.add_reader(sock, self.accept, sock)
         channel.on_drain = self.drain
         channel.on_snapshot = lambda: {
             "requests": self.requests,
@@ -39,18 +42,36 @@ class TinyWorker:
         self.channel.log("opened the logs anew")
 
     def drain(self, seconds: float) -> None:
-        for server in self.servers:
-            server.close()
-        asyncio.get_running_loop().call_later(seconds, self.drained.set)
-        if not self.open:
+        while self.listeners:
+            sock = self.listeners.pop()
+            self.loop.remove_reader(sock)
+            sock.close()
+        self.loop.call_later(seconds, self.drained.set)
+        self.finish()
+
+    def finish(self) -> None:
+        if not self.open and not self.listeners:
             self.drained.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.open.add(task)
+    def accept(self, sock: socket.socket) -> None:
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
+            connection, _ = sock.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        task = asyncio.create_task(self.serve(connection))
+        self.open.add(task)
+        task.add_done_callback(self.open.discard)
+        task.add_done_callback(lambda _: self.finish())
+
+    async def serve(self, connection: socket.socket) -> None:
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                data = await self.loop.sock_recv(connection, 65536)
+                if not data:
+                    return
+                head += data
             path = head.split(b" ")[1].decode()
             if path == "/crash":
                 os._exit(3)
@@ -58,27 +79,20 @@ class TinyWorker:
                 await asyncio.sleep(float(path.removeprefix("/slow/")))
             self.requests += 1
             setup = self.setup
-            body = f"{setup.index} {setup.generation} {os.getpid()} {' '.join(self.origins)}".encode()
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            body = f"{setup.index} {setup.generation} {os.getpid()} {' '.join(setup.origins)}".encode()
+            answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (
+                len(body),
+                body,
             )
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            self.open.discard(task)
-            if not self.open and not all(server.is_serving() for server in self.servers):
-                self.drained.set()
+            await self.loop.sock_sendall(connection, answer)
 
 
 async def main() -> None:
     setup = Setup.from_environment()
+    if setup.limits.fields == 13:
+        sys.exit("tiny worker: 13")
     channel = await WorkerChannel.from_environment()
     worker = TinyWorker(setup, channel)
-    for listener in setup.listeners:
-        sock = socket.socket(fileno=listener.fd)
-        worker.servers.append(await asyncio.start_server(worker.serve, sock=sock, backlog=4096))
     await channel.ready()
     running = asyncio.create_task(channel.run())
     await worker.drained.wait()

@@ -1,7 +1,6 @@
 """The real `uncork` in a process of its own, for tests that look at it from outside."""
 
 import http.client
-import json
 import os
 import queue
 import re
@@ -15,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from uncork.edge.control import ask_supervisor
 
 TINY = (sys.executable, str(Path(__file__).with_name("uncork_with_tiny_workers.py")))
 REAL = (sys.executable, "-m", "uncork")
@@ -143,18 +144,17 @@ class Uncork:
             connection.close()
 
     def status(self, state_dir: Path) -> dict[str, Any]:
-        found = run_uncork("status", "--json", "--state-dir", str(state_dir), cwd=state_dir)
-        assert found.returncode == 0, found.stderr
-        status = json.loads(found.stdout)
+        """What `uncork status --json` would print."""
+        status = ask_supervisor(state_dir, "status")["status"]
         assert isinstance(status, dict)
         return status
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         self.process.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Have it stop; its exit status."""
-        self.signal(number)
+        self.send(number)
         code = self.process.wait(PATIENCE)
         self._finish()
         return code

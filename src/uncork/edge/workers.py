@@ -20,8 +20,8 @@ from uncork.edge.setup import CHANNEL_FD, SETUP_FD, Setup
 # -P: the project's directory must not put its own modules in front of the standard library's.
 WORKER_COMMAND = (sys.executable, "-P", "-m", "uncork.edge.worker")
 
-# Seconds: a worker opens its store and is ready; it answers a question about its counters, and that it drains; it exits once
-# the time to drain is over.
+# Seconds: a worker opens its store and is ready; it answers a question about its counters; it says that
+# it accepts no more; it exits once the time to drain is over.
 START_SECONDS = 30.0
 SNAPSHOT_SECONDS = 2.0
 DRAINING_SECONDS = 5.0
