@@ -97,7 +97,7 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
                 continue
             # The name of an option where that of a table is due is a common slip.
             own = [key for key in by_key if key.partition(".")[2] == table]
-            meant = f"; did you mean {own[0]!r}, in [{own[0].partition('.')[0]}]?" if own else ""
+            meant = f"; did you mean {table!r} in [{own[0].partition('.')[0]}]?" if own else ""
             problems.append(f"{place}: there is no table {table!r}{meant or _meant(table, tables)}")
             continue
         for name, value in content.items():
@@ -140,7 +140,7 @@ def find_line(text: str, table: str, name: str | None) -> int | None:
     for number, line in enumerate(text.splitlines(), 1):
         if (header := table_header.fullmatch(line)) is not None:
             current = _parts(header["name"])
-            if name is None and current[0] == table:
+            if current[0] == table and (name is None or current[1:2] == [name]):
                 return number
         elif (found := key_value.fullmatch(line)) is not None:
             key = [*current, *_parts(found["key"])]
