@@ -213,12 +213,15 @@ class Exchange:
                 self.sent_bytes += len(part)
         self._end()
 
-    def start(self, status: int, fields: Fields, length: int | None) -> None:
-        """Begin an answer whose content follows with `write`. `length` is None where it isn't known: then
-        it is sent in chunks, or to a client of HTTP/1.0 until the connection ends."""
+    def start(self, status: int, fields: Fields, length: int | None, first: bytes = b"") -> None:
+        """Begin an answer whose content follows with `write`; `first` is what is there of it already.
+
+        `length` is None where it isn't known: then it is sent in chunks, or to a client of HTTP/1.0 until
+        the connection ends.
+        """
         extra: tuple[Field, ...] = ()
         if not has_body(self.request.method, status):
-            if length is not None and status not in (204, 304) and status >= 200:
+            if length is not None and status >= 200 and status not in (204, 304):
                 extra = ((b"content-length", b"%d" % length),)
         elif length is not None:
             extra = ((b"content-length", b"%d" % length),)
@@ -227,9 +230,11 @@ class Exchange:
             extra = ((b"transfer-encoding", b"chunked"),)
         else:
             self.keep_alive = False
-        self.client.write(
-            self._head(status, fields, extra), more=length != 0 and has_body(self.request.method, status)
-        )
+        head = self._head(status, fields, extra)
+        if first:
+            self.sent_bytes = len(first)
+            head += chunk(first) if self._chunked_answer else first
+        self.client.write(head)
 
     def respond(self, status: int, fields: Fields, body: bytes, length: int | None) -> None:
         """Send an answer of which all is there; `length` is what HEAD's answer says of its content."""

@@ -152,7 +152,7 @@ class Forwarder:
             if upstream.complete:
                 exchange.respond(upstream.status, fields, upstream.take(), upstream.content_length)
                 return
-            exchange.start(upstream.status, fields, upstream.content_length)
+            exchange.start(upstream.status, fields, upstream.content_length, upstream.take())
             while data := await upstream.read():
                 exchange.write(data)
                 await exchange.drained()

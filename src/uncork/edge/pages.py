@@ -72,6 +72,7 @@ class Flown:
     page: Page
     why: Why  # VALIDATED when the stored page was still right
     length: int | None
+    storing: bool
     stored: StoredPage | None = None  # once it is complete in the store
 
 
@@ -242,10 +243,9 @@ class PageCache:
                 return None
             fields = client_fields(page.fields, self.options.keep_tags)
             exchange.outcome = why.value
-            exchange.start(
-                page.status, with_status(fields, self._forwarded(flown, why, not leads)), flown.length
-            )
+            head = with_status(fields, self._forwarded(flown, why, not leads))
             try:
+                exchange.start(page.status, head, flown.length, reader.take())
                 while data := await reader.read():
                     exchange.write(data)
                     await exchange.drained()
@@ -260,7 +260,7 @@ class PageCache:
             False,
             fwd=FORWARD[why],
             fwd_status=304 if flown.why is Why.VALIDATED else flown.page.status,
-            stored=True,
+            stored=flown.storing,
             collapsed=collapsed,
             detail=why.value.encode(),
         )
@@ -330,7 +330,7 @@ class PageCache:
             renewed = None
         if renewed is None:
             renewed = replace(stored, page=page, fd=os.dup(stored.fd))
-        flight.open(Flown(page, Why.VALIDATED, None, renewed), released=renewed.close)
+        flight.open(Flown(page, Why.VALIDATED, None, True, renewed), released=renewed.close)
         flight.finish()
         return True
 
@@ -367,7 +367,7 @@ class PageCache:
                 upstream.close()
             return
         page, writer, key = self._open(request, found, response, plan, stamp)
-        flown = Flown(page, Why.MISS, upstream.content_length)
+        flown = Flown(page, Why.MISS, upstream.content_length, writer is not None)
         fd = -1 if writer is None else os.dup(writer.fd)
 
         def read_back(offset: int, count: int) -> bytes:
