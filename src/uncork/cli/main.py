@@ -20,7 +20,7 @@ from uncork.edge.sockets import CannotListen
 from uncork.edge.statedir import StateDirError
 from uncork.edge.supervisor import BAD_INPUT
 from uncork.edge.systemd import BadActivation
-from uncork.edge.workers import WORKER_COMMAND
+from uncork.edge.worker_processes import WORKER_COMMAND
 
 INTERRUPTED = 130
 

@@ -23,7 +23,7 @@ environment, the environment over the file, the file over the default. The file 
     [cache]
     store-bytes = "10 GiB"
 
-- A wrong key or value ends the program with status 2, naming the file, the line, and what may have been meant.
+- A wrong key or value ends the program with status 2, naming file and line, and what may have been meant.
 - Sizes are numbers of bytes, or have a unit: `64 KiB`, `10MB`, `2g` (short units are powers of 1024).
 - Times are numbers of seconds, or have a unit: `500ms`, `30s`, `5 min`, `1h`, `1d`.
 - What takes several values is an array in the file, is separated by commas in the environment, and is

@@ -28,7 +28,7 @@ from uncork.edge.setup import Setup
 from uncork.edge.sockets import Address, CannotListen, ListeningSockets, listen_unix
 from uncork.edge.statedir import StateDir
 from uncork.edge.systemd import Notifier
-from uncork.edge.workers import WORKER_COMMAND, Workers, WorkersFailed
+from uncork.edge.worker_processes import WORKER_COMMAND, Workers, WorkersFailed
 from uncork.pages.clock import COUNTER
 from uncork.purging.table import ClockTable
 
