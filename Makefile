@@ -1,9 +1,10 @@
-# `make run` needs python3 (3.11 or later) with its venv module, and the network once.
+# `make run` and `make test` need python3 (3.11 or later) with its venv module, and the network once.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIND ?= 127.0.0.1:8000
 SCALE ?= default
+ARGS ?=
 
 EXAMPLE := examples/eventseer
 MANAGE := cd $(EXAMPLE) && $(abspath $(VENV))/bin/python manage.py
@@ -32,6 +33,27 @@ run: $(VENV)/.example ## The example site behind Uncork, on http://$(BIND)/ (BIN
 	@cd $(EXAMPLE) && $(HOSTS) exec '$(abspath $(VENV))/bin/uncork' serve --bind '$(BIND)'
 .PHONY: run
 
+test: ## Everything that must hold: style, types, contracts, then the tests (ARGS='tests/wire -x' for some of them)
+	@echo 'Tests: once an installation (about 30 s), then linters (15 s) and pytest (1 min on two cores)'
+	@$(MAKE) --no-print-directory lint
+	@'$(VENV)/bin/python' -m pytest $(ARGS)
+.PHONY: test
+
+lint: $(VENV)/.tests ## Style, types and import contracts, without the tests
+	$(call step,Style: ruff (about 1 s),'$(VENV)/bin/ruff' check && '$(VENV)/bin/ruff' format --check)
+	$(call step,Types: mypy (about 10 s; 1 s when little has changed),'$(VENV)/bin/mypy')
+	$(call step,Who may import whom: import-linter (about 1 s),'$(VENV)/bin/lint-imports')
+.PHONY: lint
+
+bench: $(VENV)/.bench ## Uncork beside nginx, lighttpd, Varnish and others, into docs/benchmarks.md (ARGS=--quick for a part)
+	@echo 'Benchmark: 2 h for all of it, 2 min with ARGS=--quick; the machine should do nothing else'
+	@'$(VENV)/bin/python' -m bench.run $(ARGS)
+.PHONY: bench
+
+docs: $(VENV)/.tests ## Write anew the pages of docs/ that are made from the source
+	@'$(VENV)/bin/python' docs/_generate.py
+.PHONY: docs
+
 clean: ## Remove the example's data, and what builds and tests leave (the virtual environment stays)
 	rm -rf $(EXAMPLE)/db.sqlite3* $(EXAMPLE)/media $(EXAMPLE)/staticfiles $(EXAMPLE)/.uncork build dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -47,4 +69,13 @@ $(VENV)/bin/pip:
 
 $(VENV)/.example: pyproject.toml $(EXAMPLE)/requirements.txt | $(VENV)/bin/pip
 	$(call step,Installing Uncork and Django into $(VENV) (about 20 s),'$(VENV)/bin/pip' install --disable-pip-version-check --quiet --editable . --requirement $(EXAMPLE)/requirements.txt)
+	@touch $@
+
+# --group needs pip 25.1; CPython 3.11 brings an older one.
+$(VENV)/.tests: pyproject.toml | $(VENV)/bin/pip
+	$(call step,Installing Uncork and what its tests need into $(VENV) (about 30 s),'$(VENV)/bin/python' -m pip install --disable-pip-version-check --quiet 'pip>=25.1' && '$(VENV)/bin/python' -m pip install --disable-pip-version-check --quiet --editable . --group test)
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml bench/requirements.txt | $(VENV)/bin/pip
+	$(call step,Installing Uncork and the contenders from PyPI into $(VENV) (about 20 s),'$(VENV)/bin/pip' install --disable-pip-version-check --quiet --editable . --requirement bench/requirements.txt)
 	@touch $@
