@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from uncork.django.answers import Refused, answer, in_words
 
+_PLAIN_STORAGE = "django.contrib.staticfiles.storage.StaticFilesStorage"
+
 
 def describe(arguments: list[str]) -> Mapping[str, Any]:
     """`arguments`: `MODULE:NAME`, or nothing for the application that the settings name.
@@ -31,7 +33,10 @@ def describe(arguments: list[str]) -> Mapping[str, Any]:
         return {**kind, "django": False}
     if not settings.configured:
         return {**kind, "django": False}
-    return {**kind, "django": True, **_of_settings(settings)}
+    try:
+        return {**kind, "django": True, **_of_settings(settings)}
+    except Exception as error:
+        raise Refused(f"the settings say what can't be: {in_words(error)}") from None
 
 
 def _application_of_settings() -> str:
@@ -83,7 +88,7 @@ def _is_asgi(application: Any) -> bool:
 
 def _of_settings(settings: Any) -> dict[str, Any]:
     finders = "django.contrib.staticfiles" in settings.INSTALLED_APPS
-    local, manifest = _static_storage() if finders else (True, False)
+    local, manifest = _static_storage(settings) if finders else (True, False)
     return {
         "debug": bool(settings.DEBUG),
         "hosts": [str(host) for host in settings.ALLOWED_HOSTS],
@@ -96,13 +101,16 @@ def _of_settings(settings: Any) -> dict[str, Any]:
     }
 
 
-def _static_storage() -> tuple[bool, bool]:
-    """Whether static files are kept on this machine, and whether their names come from a manifest."""
-    from django.contrib.staticfiles.storage import ManifestFilesMixin, StaticFilesStorage
-    from django.core.files.storage import storages
+def _static_storage(settings: Any) -> tuple[bool, bool]:
+    """Whether static files are kept on this machine, and whether their names come from a manifest.
 
-    storage = storages["staticfiles"]
-    return isinstance(storage, StaticFilesStorage), isinstance(storage, ManifestFilesMixin)
+    The class tells it: an object of it may want its manifest at once.
+    """
+    from django.contrib.staticfiles.storage import ManifestFilesMixin, StaticFilesStorage
+    from django.utils.module_loading import import_string
+
+    kind = import_string(settings.STORAGES.get("staticfiles", {}).get("BACKEND", _PLAIN_STORAGE))
+    return issubclass(kind, StaticFilesStorage), issubclass(kind, ManifestFilesMixin)
 
 
 def _prefix(url: str | None) -> str | None:
