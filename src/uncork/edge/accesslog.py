@@ -16,7 +16,7 @@ from functools import lru_cache
 from uncork.edge.hot import Hot
 from uncork.edge.setup import LogFormat
 from uncork.semantics.fields import Field
-from uncork.wire.known import Block
+from uncork.wire.known import Shape
 
 # So many lines at most wait to be written.
 _MOST_WAITING = 4096
@@ -48,12 +48,13 @@ class AccessLog:
             os.close(old)
 
     def hot(
-        self, peer: str, line: bytes, hot: Hot, conditional: bool, block: Block, parts: list[bytes]
+        self, peer: str, line: bytes, hot: Hot, not_modified: bool, shape: Shape, values: list[bytes]
     ) -> None:
         """A request that the fast path answered."""
-        status, size = (304, 0) if conditional else (hot.status, hot.length)
-        volatile = tuple((parts[i].lower(), parts[i + 1]) for i in range(1, len(parts), 3))
-        self._entries.append((self.second, peer, line, status, size, block.items, volatile, hot.reason, 0.0))
+        status, size = (304, 0) if not_modified else (hot.status, hot.length)
+        volatile = tuple(zip(shape.names, values, strict=True))
+        items = shape.block.items
+        self._entries.append((self.second, peer, line, status, size, items, volatile, hot.reason, 0.0))
         if len(self._entries) > _MOST_WAITING:
             self.flush()
 

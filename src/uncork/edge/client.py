@@ -18,7 +18,7 @@ from uncork.net.connection import RECEIVE_BYTES, Connection
 from uncork.net.loop import Loop
 from uncork.semantics.messages import Request
 from uncork.semantics.targets import BadTarget, split_target
-from uncork.wire.known import Block, Head, volatile_line
+from uncork.wire.known import NO_CONDITION, VALUE_BYTES, Head, Shape, volatile_line
 from uncork.wire.requests import Refused, framing, keeps_alive, parse_request_line
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _HANGUP = select.EPOLLHUP | select.EPOLLERR
 _BLANK_LINE = b"\r\n\r\n"
+_CRLF = b"\r\n"
 _split = volatile_line.split
 # What a client may send ahead (pipelined requests, content before it is wanted). Bytes.
 _MOST_AHEAD = 256 * 1024
@@ -34,7 +35,7 @@ _MOST_AHEAD = 256 * 1024
 class Client(Connection):
     """One client. `service` is what all clients of a worker share."""
 
-    __slots__ = ("buffer", "ended", "exchange", "head_since", "internal", "log_peer", "service")
+    __slots__ = ("buffer", "ended", "exchange", "head_since", "internal", "log_peer", "service", "shape")
 
     def __init__(
         self, loop: Loop, sock: socket.socket, peer: str, service: "Service", internal: bool
@@ -46,6 +47,7 @@ class Client(Connection):
         self.ended = False  # the client has said that it sends no more
         self.head_since = 0.0  # monotonic seconds of the first byte of a head that isn't whole; 0: none
         self.log_peer = peer
+        self.shape: Shape | None = None  # of the last head that the fast path read
         super().__init__(loop, sock, peer)
         service.clients.add(self)
 
@@ -70,42 +72,61 @@ class Client(Connection):
             self._more(data)
             return
 
-        # The fast path: one whole head, of a block that was seen before, for which an answer is ready.
-        parts = _split(data)
-        rest = data if len(parts) == 1 else b"".join(parts[::3])
-        end = rest.find(b"\r\n")
+        # The fast path: one whole head like the last one, or of a block that was seen before, for which
+        # an answer is ready.
         service = self.service
-        block = service.blocks.get(rest[end:])
-        if block is None or (profile := block.note) is None:
-            self._more(data)
-            return
-        hot = profile.hot.get(rest[:end])
+        shape = self.shape
+        end = at = data.find(_CRLF)
+        if shape is not None:
+            values = []
+            for piece, size in shape.pieces:
+                if not data.startswith(piece, at):
+                    shape = None
+                    break
+                start = at + size
+                at = data.find(_CRLF, start)
+                value = data[start:at]
+                if value.translate(None, VALUE_BYTES):
+                    shape = None
+                    break
+                values.append(value)
+            if shape is not None and (
+                at + shape.tail_size != len(data) or not data.endswith(shape.tail) or service.draining
+            ):
+                shape = None
+        if shape is None:
+            parts = _split(data)
+            rest = data if len(parts) == 1 else b"".join(parts[::3])
+            block = service.blocks.get(rest[end:])
+            if block is None or block.note is None:
+                self._more(data)
+                return
+            self.shape = shape = block.shape(parts, end)
+            values = parts[2::3]
+        line = data[:end]
+        profile = shape.block.note
+        hot = profile.hot.get(line)
         if hot is None:
-            self._begin(rest[:end], block, parts)
+            self._begin(line, shape, values)
             return
-        now = self.active
-        if (hot.until <= now or hot.epoch != service.counter[0]) and not hot.renew(hot):
-            service.hot.drop(profile, rest[:end])
-            self._begin(rest[:end], block, parts)
+        if (hot.until <= self.active or hot.epoch != service.counter[0]) and not hot.renew(hot):
+            service.hot.drop(profile, line)
+            self._begin(line, shape, values)
             return
-
-        whole = hot.whole
-        conditional = False
-        if len(parts) > 1:
-            for i in range(1, len(parts), 3):
-                name = parts[i]
-                if name[0] in b"Ii":  # If-None-Match, If-Modified-Since
-                    if conditional or parts[i + 1] != (hot.etag if len(name) == 13 else None):
-                        self._begin(rest[:end], block, parts)
-                        return
-                    conditional = True
-            if conditional:
-                whole = hot.not_modified
+        condition = shape.condition
+        if condition == NO_CONDITION:
+            whole = hot.whole
+            part = hot.part
+        elif condition >= 0 and values[condition] == hot.etag:
+            whole = hot.not_modified
+            part = None
+        else:
+            self._begin(line, shape, values)
+            return
         hot.hits += 1
         if service.log is not None:
-            service.log.hot(self.log_peer, rest[:end], hot, conditional, block, parts)
-        part = hot.part
-        if part is None or conditional:
+            service.log.hot(self.log_peer, line, hot, condition >= 0, shape, values)
+        if part is None:
             try:
                 sent = self.send(whole)
             except OSError:
@@ -164,10 +185,9 @@ class Client(Connection):
                 return
             self._start(head)
 
-    def _begin(self, line: bytes, block: Block, parts: list[bytes]) -> None:
+    def _begin(self, line: bytes, shape: Shape, values: list[bytes]) -> None:
         """Begin an exchange from a head that the fast path has taken apart."""
-        volatile = tuple((parts[i].lower(), parts[i + 1].strip(b" \t")) for i in range(1, len(parts), 3))
-        self._start(Head(line, block, volatile))
+        self._start(Head(line, shape.block, shape.volatile(values)))
 
     def _start(self, head: Head) -> None:
         service = self.service

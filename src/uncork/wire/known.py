@@ -4,10 +4,16 @@ Lives here: the split of a head into what a browser repeats and what it varies; 
 its bounds. Doesn't know: what the fields mean to the edge, sockets.
 
 A browser sends the same field lines with every request, but for `Cookie`, `Referer` and the conditions.
-So a head is cut at those (one regex split, 0.8 µs for 14 lines), what remains is joined, and looked up as
-one key: its `Block` is the parse of a block of bytes that was seen before. A block not seen before is
-read line by line, and each line is looked up in turn. Everything is parsed by `wire.requests`, once; a
-look-up finds what that parser said, so there is no second opinion.
+There are three ways to read a head, each for what the one before it doesn't know:
+
+1. By the `Shape` of the connection's last head: the texts between the values that vary are compared in
+   place (1 µs for 14 lines of which two vary).
+2. By its block: the head is cut at the lines that vary, what remains is joined and looked up as one
+   key: its `Block` is the parse of bytes that were seen before (1.6 µs).
+3. Line by line, and each line is looked up.
+
+Everything is parsed by `wire.requests`, once; a look-up finds what that parser said, so there is no
+second opinion.
 
 A client can't fill it: a block is kept on its second sight (a fixed array remembers the first), both
 tables have a bounded number of entries of bounded size, and when one is full the older half goes.
@@ -32,20 +38,70 @@ _CRLF = b"\r\n"
 # 2 × 2,048 blocks of at most 4 KiB: what some thousand different browsers send. About 8 MiB when full.
 _MOST_BLOCKS = 2048
 _LONGEST_BLOCK = 4096
+_MOST_SHAPES = 8
 _MOST_LINES = 4096
 _LONGEST_LINE = 512
 _FIRST_SIGHTS = 4096
+
+
+# For bytes.translate: what a field value may hold. The rest, control characters, is what it leaves.
+VALUE_BYTES = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
+
+NO_CONDITION, OTHER_CONDITION = -1, -2
+
+
+class Shape:
+    """A block together with the places of the volatile lines in it.
+
+    A head has this shape when it is its request line, then for each of `pieces` that text (from the CRLF
+    before it to the colon and space of a volatile line) and a value, then `tail`, and no more.
+    `condition` is the index of the value of If-None-Match; OTHER_CONDITION when there are other conditions
+    than that one, NO_CONDITION when there are none. Beside If-None-Match, If-Modified-Since is ignored
+    (RFC 9110 §13.1.3).
+    """
+
+    __slots__ = ("block", "condition", "names", "pieces", "tail", "tail_size")
+
+    def __init__(self, block: "Block", texts: tuple[bytes, ...], names: tuple[bytes, ...]) -> None:
+        self.block = block
+        self.names = tuple(name.lower() for name in names)
+        pieces = [text + b"\r\n" + name + b": " for text, name in zip(texts, names, strict=False)]
+        self.pieces = tuple((piece, len(piece)) for piece in pieces)
+        self.tail = texts[-1]
+        self.tail_size = len(self.tail)
+        tags = self.names.count(b"if-none-match")
+        if tags == 1:
+            self.condition = self.names.index(b"if-none-match")
+        else:
+            conditional = tags or b"if-modified-since" in self.names
+            self.condition = OTHER_CONDITION if conditional else NO_CONDITION
+
+    def volatile(self, values: list[bytes]) -> tuple[Field, ...]:
+        """The volatile lines as fields, from their values as sent."""
+        return tuple((name, value.strip(b" \t")) for name, value in zip(self.names, values, strict=True))
 
 
 class Block:
     """The parse of the field lines that a browser repeats. `note` is the edge's to set: what it worked out
     for this block."""
 
-    __slots__ = ("items", "note")
+    __slots__ = ("_shapes", "items", "note")
 
     def __init__(self, items: tuple[Field, ...]) -> None:
         self.items = items
         self.note: Any = None
+        self._shapes: dict[tuple[bytes, ...], Shape] = {}
+
+    def shape(self, parts: list[bytes], end: int) -> Shape:
+        """The shape of a head that `cut` gave as `parts`, its request line being `end` bytes long."""
+        texts = (parts[0][end:], *parts[3::3])
+        names = tuple(parts[1::3])
+        shape = self._shapes.get(texts + names)
+        if shape is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[texts + names] = Shape(self, texts, names)
+        return shape
 
 
 class Head:
