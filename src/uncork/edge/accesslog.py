@@ -1,27 +1,28 @@
-"""The access log: one line a request, formatted late and written in batches.
+"""The access log: one line a request, written in batches.
 
 Lives here: the combined and the JSON format, the file, and its reopening.
 Doesn't know: why a request was answered so (it is told).
 
-The fast path appends a tuple; a few hundred tuples are formatted and written at once, four times a second
-or when they have become many.
+A line of the fast path is put together from texts that were made before: the memo's request line and
+status, the block's user agent, the second's time. Lines are written when a second begins, or when they
+have become many.
 """
 
 import json
 import os
 import sys
 import time
-from functools import lru_cache
 
 from uncork.edge.hot import Hot
 from uncork.edge.setup import LogFormat
 from uncork.semantics.fields import Field
 from uncork.wire.known import Shape
 
-# So many lines at most wait to be written.
-_MOST_WAITING = 4096
+# So many lines at most wait to be written: some 100 KB.
+_MOST_WAITING = 512
 
-_Entry = tuple[float, str, bytes, int, int, tuple[Field, ...], tuple[Field, ...], str, float]
+# What may stand in a quoted text as it is.
+_PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 
 
 class AccessLog:
@@ -29,11 +30,13 @@ class AccessLog:
 
     def __init__(self, target: str, form: LogFormat) -> None:
         self._target = target
-        self._form = form
-        self._entries: list[_Entry] = []
-        self.second = time.time()  # kept by the worker's tick
+        self._json = form is LogFormat.JSON
+        self._lines: list[bytes] = []
+        self._wall = 0.0
+        self._stamp = b""
         self.lost = 0  # lines that could not be written
         self._fd = self._open()
+        self.tick(time.time())
 
     def _open(self) -> int:
         if self._target == "-":
@@ -47,20 +50,41 @@ class AccessLog:
             old, self._fd = self._fd, self._open()
             os.close(old)
 
+    def tick(self, wall: float) -> None:
+        """A second has begun. In UTC: no local time near an HTTP date."""
+        self.flush()
+        self._wall = wall
+        self._stamp = time.strftime(" - - [%d/%b/%Y:%H:%M:%S +0000] ", time.gmtime(wall)).encode()
+
     def hot(
-        self, peer: str, line: bytes, hot: Hot, not_modified: bool, shape: Shape, values: list[bytes]
+        self, peer: bytes, line: bytes, hot: Hot, not_modified: bool, shape: Shape, values: list[bytes]
     ) -> None:
         """A request that the fast path answered."""
-        status, size = (304, 0) if not_modified else (hot.status, hot.length)
-        volatile = tuple(zip(shape.names, values, strict=True))
-        items = shape.block.items
-        self._entries.append((self.second, peer, line, status, size, items, volatile, hot.reason, 0.0))
-        if len(self._entries) > _MOST_WAITING:
+        if self._json:
+            status, size = (304, 0) if not_modified else (hot.status, hot.length)
+            self.add(peer, line, status, size, shape.block.items, shape.volatile(values), hot.reason, 0.0)
+            return
+        text = hot.logged_not_modified if not_modified else hot.logged
+        if not text:
+            text = hot.logged = b'"%s" %d %d "' % (_quoted(line), hot.status, hot.length)
+            hot.logged_not_modified = b'"%s" 304 0 "' % _quoted(line)
+            if not_modified:
+                text = hot.logged_not_modified
+        agent = shape.note
+        if agent is None:
+            agent = shape.note = b'" "%s"\n' % _value(b"user-agent", shape.block.items)
+        referer = shape.referer
+        named = b"-" if referer < 0 else values[referer]
+        if named.translate(None, _PLAIN):
+            named = _quoted(named)
+        lines = self._lines
+        lines.append(b"".join((peer, self._stamp, text, named, agent)))
+        if len(lines) > _MOST_WAITING:
             self.flush()
 
     def add(
         self,
-        peer: str,
+        peer: bytes,
         line: bytes,
         status: int,
         size: int,
@@ -70,80 +94,52 @@ class AccessLog:
         seconds: float,
     ) -> None:
         """Any other request. `seconds` is how long it took."""
-        self._entries.append((self.second, peer, line, status, size, items, volatile, outcome, seconds))
-        if len(self._entries) > _MOST_WAITING:
+        referer, agent = _value(b"referer", (*volatile, *items)), _value(b"user-agent", items)
+        if self._json:
+            entry = {
+                "time": round(self._wall, 3),
+                "peer": peer.decode(),
+                "request": line.decode("latin-1"),
+                "status": status,
+                "bytes": size,
+                "referer": referer.decode(),
+                "user_agent": agent.decode(),
+                "outcome": outcome,
+                "seconds": round(seconds, 6),
+            }
+            self._lines.append(json.dumps(entry).encode() + b"\n")
+        else:
+            self._lines.append(
+                b'%s%s"%s" %d %d "%s" "%s"\n'
+                % (peer, self._stamp, _quoted(line), status, size, referer, agent)
+            )
+        if len(self._lines) > _MOST_WAITING:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. A line that can't be written is lost, and counted."""
-        entries, self._entries = self._entries, []
-        if not entries:
+        """Write what waits. Lines that can't be written are lost, and counted."""
+        if not self._lines:
             return
-        form = _combined if self._form is LogFormat.COMBINED else _json
-        data = "".join([form(entry) for entry in entries]).encode("utf-8", "surrogateescape")
+        lines = self._lines
+        data = b"".join(lines)
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError:
-            self.lost += len(entries)
+            self.lost += len(lines)
+        lines.clear()
 
 
-@lru_cache(4)
-def _clf_time(second: int) -> str:
-    """In UTC: no local time near an HTTP date."""
-    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
+def _value(name: bytes, fields: tuple[Field, ...]) -> bytes:
+    """The quoted value of a field, `-` when there is none."""
+    for known, value in fields:
+        if known == name:
+            return _quoted(value)
+    return b"-"
 
 
-@lru_cache(4096)
-def _text(value: bytes) -> str:
+def _quoted(value: bytes) -> bytes:
     """Bytes from a client, in one line and with no quote of their own."""
-    text = value.decode("latin-1")
-    if text.isprintable() and '"' not in text and "\\" not in text and text.isascii():
-        return text
-    return "".join(
-        c if c.isascii() and c.isprintable() and c not in '"\\' else f"\\x{ord(c):02x}" for c in text
-    )
-
-
-@lru_cache(4096)
-def _user_agent(items: tuple[Field, ...]) -> str:
-    for name, value in items:
-        if name == b"user-agent":
-            return _text(value)
-    return "-"
-
-
-def _referer(volatile: tuple[Field, ...]) -> str:
-    for name, value in volatile:
-        if name == b"referer":
-            text = value.decode("latin-1")
-            return text if text.isascii() and text.isprintable() and '"' not in text else _text(value)
-    return "-"
-
-
-def _combined(entry: _Entry) -> str:
-    when, peer, line, status, size, items, volatile, _, _ = entry
-    return (
-        f'{peer} - - [{_clf_time(int(when))}] "{_text(line)}" {status} {size} '
-        f'"{_referer(volatile)}" "{_user_agent(items)}"\n'
-    )
-
-
-def _json(entry: _Entry) -> str:
-    when, peer, line, status, size, items, volatile, outcome, seconds = entry
-    return (
-        json.dumps(
-            {
-                "time": round(when, 3),
-                "peer": peer,
-                "request": line.decode("latin-1"),
-                "status": status,
-                "bytes": size,
-                "referer": _referer(volatile),
-                "user_agent": _user_agent(items),
-                "outcome": outcome,
-                "seconds": round(seconds, 6),
-            }
-        )
-        + "\n"
-    )
+    if not value.translate(None, _PLAIN):
+        return value
+    return b"".join([b"%c" % byte if byte in _PLAIN else b"\\x%02x" % byte for byte in value])

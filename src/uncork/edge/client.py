@@ -35,10 +35,10 @@ _MOST_AHEAD = 256 * 1024
 class Client(Connection):
     """One client. `service` is what all clients of a worker share."""
 
-    __slots__ = ("buffer", "ended", "exchange", "head_since", "internal", "log_peer", "service", "shape")
+    __slots__ = ("address", "buffer", "ended", "exchange", "head_since", "internal", "service", "shape")
 
     def __init__(
-        self, loop: Loop, sock: socket.socket, peer: str, service: "Service", internal: bool
+        self, loop: Loop, sock: socket.socket, address: bytes, service: "Service", internal: bool
     ) -> None:
         self.service = service
         self.internal = internal  # another worker of this machine: its fields about the client are true
@@ -46,9 +46,9 @@ class Client(Connection):
         self.exchange: Exchange | None = None
         self.ended = False  # the client has said that it sends no more
         self.head_since = 0.0  # monotonic seconds of the first byte of a head that isn't whole; 0: none
-        self.log_peer = peer
+        self.address = address  # of the client, as text
         self.shape: Shape | None = None  # of the last head that the fast path read
-        super().__init__(loop, sock, peer)
+        super().__init__(loop, sock)
         service.clients.add(self)
 
     def on_readable(self, events: int) -> None:
@@ -125,7 +125,7 @@ class Client(Connection):
             return
         hot.hits += 1
         if service.log is not None:
-            service.log.hot(self.log_peer, line, hot, condition >= 0, shape, values)
+            service.log.hot(self.address, line, hot, condition >= 0, shape, values)
         if part is None:
             try:
                 sent = self.send(whole)
@@ -214,7 +214,7 @@ class Client(Connection):
             self.refuse(refused)
             return
         if self.internal:
-            self.log_peer = (fields.get(PEER_FIELD) or b"-").decode("latin-1")
+            self.address = fields.get(PEER_FIELD) or b"-"
         request = Request(line.method, scheme, authority, path, query, line.version, fields)
         keep_alive = keeps_alive(line.version, fields) and not service.draining
         self.exchange = exchange = Exchange(self, request, head, content, keep_alive, expect is not None)

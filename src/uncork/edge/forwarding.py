@@ -45,7 +45,7 @@ def origin_fields(exchange: Exchange, fields: Fields, trusted: bool) -> list[Fie
     if (connection := fields.get(b"connection")) is not None:
         dropped = dropped.union(names(connection))
     kept = [item for item in fields if item[0] not in dropped and not item[0].startswith(INTERNAL_PREFIX)]
-    peer = exchange.client.log_peer.encode()
+    peer = exchange.client.address
     before = fields.get(b"x-forwarded-for") if trusted else None
     proto = (fields.get(b"x-forwarded-proto") if trusted else None) or request.scheme
     kept.append((b"x-forwarded-for", peer if before is None else before + b", " + peer))
@@ -84,7 +84,7 @@ class Forwarder:
     def __init__(
         self,
         origins: Origins,
-        trusted: Callable[[str], bool],
+        trusted: Callable[[bytes], bool],
         internal_files: InternalFiles | None,
         keep_tags: bool,
         report: Callable[[str], None],
@@ -105,7 +105,7 @@ class Forwarder:
         head = request_head(
             method,
             request.target,
-            origin_fields(exchange, fields, self._trusted(exchange.client.log_peer)),
+            origin_fields(exchange, fields, self._trusted(exchange.client.address)),
         )
         return await (to or self.origins).send(head, method=method, retry=method in IDEMPOTENT_METHODS)
 
@@ -113,7 +113,7 @@ class Forwarder:
         """Forward an exchange, content and all, and relay the response; the response's head, or None when
         there was none and the client was told so. Raises ClientGone."""
         request = exchange.request
-        fields = origin_fields(exchange, request.fields, self._trusted(exchange.client.log_peer))
+        fields = origin_fields(exchange, request.fields, self._trusted(exchange.client.address))
         upgrade = why is Why.PASS_UPGRADE
         if upgrade:
             fields += [(b"connection", b"upgrade"), (b"upgrade", request.fields.get(b"upgrade") or b"")]

@@ -60,6 +60,8 @@ class Hot:
         "etag",
         "hits",
         "length",
+        "logged",
+        "logged_not_modified",
         "not_modified",
         "not_modified_text",
         "part",
@@ -83,7 +85,9 @@ class Hot:
         # What they are made from anew each second: the lines that don't change.
         self.text = b""
         self.not_modified_text = b""
-        self.length = 0  # of the content, for the log
+        self.length = 0  # of the content
+        self.logged = b""  # what the access log made of it
+        self.logged_not_modified = b""
         self.until = 0.0
         self.epoch = -1
         self.hits = 0

@@ -98,7 +98,7 @@ class Peers:
             item for item in request.fields if item[0] not in dropped and item[0] not in (b"host", PEER_FIELD)
         ]
         fields.insert(0, (b"host", request.authority))
-        fields.append((PEER_FIELD, exchange.client.log_peer.encode()))
+        fields.append((PEER_FIELD, exchange.client.address))
         return await peer.send(request_head(method, request.target, fields), method=method, retry=True)
 
     def close(self) -> None:

@@ -131,7 +131,7 @@ class Service:
         client.write(status_line(refused.status) + self.date_line + field_lines(fields) + b"\r\n" + body)
         self.answered[Reason.MALFORMED.value] += 1
         if self.log is not None:
-            self.log.add(client.log_peer, b"-", refused.status, len(body), (), (), refused.detail, 0.0)
+            self.log.add(client.address, b"-", refused.status, len(body), (), (), refused.detail, 0.0)
 
     def ended(self, exchange: Exchange) -> None:
         """An answer was written: count and log it."""
@@ -139,7 +139,7 @@ class Service:
         if self.log is not None:
             head = exchange.head
             self.log.add(
-                exchange.client.log_peer,
+                exchange.client.address,
                 head.line,
                 exchange.status,
                 exchange.sent_bytes,
@@ -246,8 +246,7 @@ class Service:
         self.date_line = b"Date: " + format_date(wall) + b"\r\n"
         self._next_second = time.monotonic() + 1.0 - wall % 1.0
         if self.log is not None:
-            self.log.second = wall
-            self.log.flush()
+            self.log.tick(wall)
         for client in list(self.clients):
             client.overdue(now)
 

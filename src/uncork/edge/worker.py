@@ -147,7 +147,7 @@ class Worker:
                 if len(service.clients) >= most:
                     sock.close()
                     continue
-                Client(loop, sock, "unix" if unix else address[0], service, internal)
+                Client(loop, sock, b"unix" if unix else address[0].encode(), service, internal)
 
         def listening_pause() -> None:
             """Without descriptors every turn would try again: leave it for a while."""
@@ -240,13 +240,13 @@ class Worker:
             self.table.close(clean=False)
 
 
-def _trust(networks: tuple[str, ...]) -> Callable[[str], bool]:
+def _trust(networks: tuple[str, ...]) -> Callable[[bytes], bool]:
     """Whether an address is in one of the networks (CIDR)."""
     trusted = [ipaddress.ip_network(network, strict=False) for network in networks]
 
-    def is_trusted(peer: str) -> bool:
+    def is_trusted(peer: bytes) -> bool:
         try:
-            address = ipaddress.ip_address(peer)
+            address = ipaddress.ip_address(peer.decode())
         except ValueError:
             return False
         return any(address in network for network in trusted)

@@ -51,21 +51,19 @@ class Connection:
         "closing",
         "fd",
         "loop",
-        "peer",
         "poller",
         "receive",
         "send",
         "sock",
     )
 
-    def __init__(self, loop: Loop, sock: socket.socket, peer: str) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
         self.loop = loop
         self.poller = loop.poller
         self.sock = sock
         self.fd = sock.fileno()
         self.receive = sock.recv
         self.send = sock.send
-        self.peer = peer
         self.active = self.poller.now  # monotonic seconds of the last progress
         self.closing = False
         self._queue: deque[bytes | memoryview | _FileSlice] | None = None

@@ -56,11 +56,12 @@ class Shape:
     A head has this shape when it is its request line, then for each of `pieces` that text (from the CRLF
     before it to the colon and space of a volatile line) and a value, then `tail`, and no more.
     `condition` is the index of the value of If-None-Match; OTHER_CONDITION when there are other conditions
-    than that one, NO_CONDITION when there are none. Beside If-None-Match, If-Modified-Since is ignored
+    than that one, NO_CONDITION when there are none. `referer` is the index of that value, or -1. `note` is
+    the edge's to set. Beside If-None-Match, If-Modified-Since is ignored
     (RFC 9110 §13.1.3).
     """
 
-    __slots__ = ("block", "condition", "names", "pieces", "tail", "tail_size")
+    __slots__ = ("block", "condition", "names", "note", "pieces", "referer", "tail", "tail_size")
 
     def __init__(self, block: "Block", texts: tuple[bytes, ...], names: tuple[bytes, ...]) -> None:
         self.block = block
@@ -69,6 +70,8 @@ class Shape:
         self.pieces = tuple((piece, len(piece)) for piece in pieces)
         self.tail = texts[-1]
         self.tail_size = len(self.tail)
+        self.note: bytes | None = None
+        self.referer = self.names.index(b"referer") if b"referer" in self.names else -1
         tags = self.names.count(b"if-none-match")
         if tags == 1:
             self.condition = self.names.index(b"if-none-match")
