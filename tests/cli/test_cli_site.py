@@ -125,7 +125,7 @@ def test_settings_that_can_not_be_imported(tmp_path: Path, settings: str, said: 
 
 def test_missing_settings(tmp_path: Path) -> None:
     project = Project(make_project(tmp_path), "mysite.production")
-    with pytest.raises(BadConfiguration, match="there is no settings module 'mysite.production'"):
+    with pytest.raises(BadConfiguration, match=r"no settings module 'mysite\.production'"):
         describe(project, None)
 
 

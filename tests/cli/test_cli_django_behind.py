@@ -1,0 +1,35 @@
+"""`uncork serve` with a real Django project behind gunicorn, the real workers in front."""
+
+from pathlib import Path
+
+import pytest
+
+from support.django_project import make_project
+from support.uncork_process import REAL, Uncork
+
+SETTINGS = "ALLOWED_HOSTS = ['127.0.0.1']\n"
+
+
+@pytest.mark.parametrize("application", [(), ("mysite.asgi:application",)], ids=["wsgi", "asgi"])
+def test_a_project_is_served(tmp_path: Path, application: tuple[str, ...]) -> None:
+    project = make_project(tmp_path, SETTINGS)
+    with Uncork(
+        *("serve", *application, "--bind", "127.0.0.1:0", "--workers", "1", "--origin-workers", "1"),
+        cwd=project,
+        program=REAL,
+    ) as uncork:
+        assert uncork.get() == f"a page of {uncork.address}"
+        assert uncork.get("/static/mysite/style.css").startswith("body")
+        assert any(line.startswith("origin: ") and "Booting worker" in line for line in uncork.lines)
+        assert uncork.stop() == 0
+
+
+def test_the_health_check_asks_for_a_host_that_the_site_knows(tmp_path: Path) -> None:
+    project = make_project(tmp_path, "ALLOWED_HOSTS = ['.example.org']\n")
+    with Uncork(
+        *("serve", "--bind", "127.0.0.1:0", "--workers", "1", "--origin-workers", "1"),
+        cwd=project,
+        program=REAL,
+    ) as uncork:
+        assert uncork.stop() == 0
+        assert not any("Invalid HTTP_HOST" in line for line in uncork.lines)
