@@ -160,7 +160,7 @@ class KnownHeads:
             else:
                 block = self._parse(key, len(parts))
                 if any(name in VOLATILE_NAMES for name, _ in block.items):
-                    return self._unusual(rest[:end], block, parts)
+                    return _unusual(rest[:end], end, parts)
                 self._keep_on_second_sight(key, block)
         if len(parts) == 1:
             return Head(rest[:end], block, ())
@@ -168,11 +168,6 @@ class KnownHeads:
             raise Refused(431, "too many field lines")
         volatile = tuple((parts[i].lower(), parts[i + 1].strip(b" \t")) for i in range(1, len(parts), 3))
         return Head(rest[:end], block, volatile)
-
-    def _unusual(self, line: bytes, block: Block, parts: list[bytes]) -> Head:
-        """A volatile name in an unusual spelling: joined with the cut ones, in one block, never kept."""
-        volatile = tuple((parts[i].lower(), parts[i + 1].strip(b" \t")) for i in range(1, len(parts), 3))
-        return Head(line, Block(block.items + volatile), ())
 
     def _parse(self, key: bytes, parts: int) -> Block:
         lines = key[2:-4].split(_CRLF) if len(key) > 4 else []
@@ -206,3 +201,11 @@ class KnownHeads:
             self._older_blocks = dict(self.blocks)
             self.blocks.clear()  # the same object: the fast path holds on to it
         self.blocks[key] = block
+
+
+def _unusual(line: bytes, end: int, parts: list[bytes]) -> Head:
+    """A volatile name in an unusual spelling: all lines in their order as one block, never kept."""
+    lines = parts[0][end:] + b"".join(
+        [b"\r\n%s: %s%s" % tuple(parts[i : i + 3]) for i in range(1, len(parts), 3)]
+    )
+    return Head(line, Block(tuple([parse_field_line(item) for item in lines[2:-4].split(_CRLF)])), ())
