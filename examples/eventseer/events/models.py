@@ -70,7 +70,7 @@ class Topic(models.Model):
         ordering = ("name",)
         indexes = (
             models.Index(fields=["-events_count"], name="topic_by_size"),  # home, filter of the event list
-            models.Index(fields=["discipline", "name"], name="topic_by_discipline"),  # topic list
+            models.Index(fields=["discipline", "-events_count"], name="topic_by_discipline"),  # topic list
         )
 
     def __str__(self) -> str:

@@ -313,7 +313,7 @@ class Migration(migrations.Migration):
                 "ordering": ("name",),
                 "indexes": [
                     models.Index(fields=["-events_count"], name="topic_by_size"),
-                    models.Index(fields=["discipline", "name"], name="topic_by_discipline"),
+                    models.Index(fields=["discipline", "-events_count"], name="topic_by_discipline"),
                 ],
             },
         ),

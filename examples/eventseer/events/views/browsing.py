@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Min, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -15,6 +15,7 @@ from events.searching import find_events, find_people, prefix
 from eventseer.cachetags import depends_on, public
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_SHOWN_OF_A_SHELF = 40
 
 
 def get_or_404(rows, pk):
@@ -68,7 +69,6 @@ def event_list(request: HttpRequest) -> HttpResponse:
     if country in COUNTRIES:
         events = events.filter(country=country)
     page = page_of(request, events.for_cards().prefetch_related("topics"), 25)
-    years = Event.objects.aggregate(first=Min("starts"), last=Max("starts"))
     context = {
         "page": page,
         "when": when,
@@ -78,11 +78,18 @@ def event_list(request: HttpRequest) -> HttpResponse:
         "year": year,
         "country": country,
         "topics": sorted({*Topic.objects.order_by("-events_count")[:100], *filter(None, [topic])}, key=str),
-        "years": range(years["last"].year, years["first"].year - 1, -1) if years["first"] else (),
+        "years": _years(),
         "countries": COUNTRIES,
     }
     depends_on(request, "events", "topics", topic)
     return render(request, "events/event_list.html", context)
+
+
+def _years() -> range:
+    """The years in which there are events, the latest first."""
+    starts = Event.objects.order_by("starts").values_list("starts", flat=True)
+    first, last = starts.first(), starts.last()
+    return range(last.year, first.year - 1, -1) if first and last else range(0)
 
 
 @public
@@ -179,16 +186,20 @@ def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 
 @public
 def topic_list(request: HttpRequest) -> HttpResponse:
-    shelves: dict[str, list[Topic]] = {}
-    for topic in Topic.objects.defer("summary").order_by("discipline", "name"):
-        shelves.setdefault(topic.discipline, []).append(topic)
-    disciplines = [(choice, shelves[choice.value]) for choice in Discipline if choice.value in shelves]
+    """Every shelf with its largest topics; all topics of one shelf with `?shelf=`."""
+    chosen = request.GET.get("shelf", "")
+    counts = dict(Topic.objects.order_by().values_list("discipline").annotate(Count("pk")))
+    shelves = []
+    for shelf in Discipline:
+        if shelf.value in counts and (chosen not in Discipline.values or chosen == shelf.value):
+            largest = (
+                Topic.objects.filter(discipline=shelf).defer("summary").order_by("-events_count", "name")
+            )
+            most = None if chosen == shelf.value else _SHOWN_OF_A_SHELF
+            shelves.append((shelf, sorted(largest[:most], key=str), counts[shelf.value]))
     depends_on(request, "topics")
-    return render(
-        request,
-        "events/topic_list.html",
-        {"disciplines": disciplines, "count": sum(map(len, shelves.values()))},
-    )
+    context = {"shelves": shelves, "all_shelves": Discipline, "count": sum(counts.values()), "chosen": chosen}
+    return render(request, "events/topic_list.html", context)
 
 
 @public
