@@ -63,7 +63,7 @@ _FORBIDDING = frozenset({b"no-cache", b"no-store", b"no-transform", b"private", 
 
 # cache-directive = token [ "=" ( token / quoted-string ) ]. Source: RFC 9111 §5.2
 cache_directive = re.compile(
-    rb"(" + token.pattern + rb")(?:=(?:(" + token.pattern + rb')|"((?:[^"\\]|\\.)*+)"))?', re.DOTALL
+    rb"(" + token.pattern + rb")(?:=(?:(" + token.pattern + rb')|"((?>(?:[^"\\]|\\.)*))"))?', re.DOTALL
 )
 # Source: RFC 9111 §1.2.2
 delta_seconds = re.compile(rb"[0-9]+")

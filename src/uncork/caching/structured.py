@@ -35,23 +35,26 @@ class Item(NamedTuple):
     value: int | bytes
 
 
+# Repeated groups are atomic, not possessive: in CPython 3.11.2, Debian 12's own, a possessive group keeps what its
+# last round consumed before it failed, and lets "a; " pass (gh-106052).
+
 # Source: RFC 9651 §4.2.3.3
 key = rb"[a-z*][a-z0-9_\-.*]*+"
 # Each alternative starts with a byte that no other starts with. Source: RFC 9651 §4.2.3.1, §4.2.4 to §4.2.10
 sf_integer_or_decimal = rb"-?[0-9]{1,12}\.[0-9]{1,3}|-?[0-9]{1,15}+"
-sf_string = rb'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+"'
+sf_string = rb'"(?>(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"'
 sf_token = rb"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
 sf_binary = rb":[A-Za-z0-9+/=]*+:"
 sf_boolean = rb"\?[01]"
 sf_date = rb"@-?[0-9]{1,15}+"
-sf_display_string = rb'%"(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*+"'
+sf_display_string = rb'%"(?>(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*)"'
 bare_item = b"(?:%s)" % b"|".join(
     (sf_integer_or_decimal, sf_string, sf_token, sf_binary, sf_boolean, sf_date, sf_display_string)
 )
 # Source: RFC 9651 §4.2.3.2
-parameters = rb"(?:;\x20*+" + key + b"(?:=" + bare_item + b")?)*+"
+parameters = rb"(?>(?:;\x20*+" + key + b"(?:=" + bare_item + b")?)*)"
 # Source: RFC 9651 §4.2.1.2
-inner_list = rb"\(\x20*+(?:" + bare_item + parameters + rb"(?:\x20++|(?=\))))*+\)"
+inner_list = rb"\(\x20*+(?>(?:" + bare_item + parameters + rb"(?:\x20++|(?=\))))*)\)"
 value = b"(?P<value>" + bare_item + b"|" + inner_list + b")" + parameters
 
 _LIST_MEMBER = re.compile(value)
