@@ -38,7 +38,7 @@ class Client(Connection):
     __slots__ = ("address", "buffer", "ended", "exchange", "head_since", "internal", "service", "shape")
 
     def __init__(
-        self, loop: Loop, sock: socket.socket, address: bytes, service: "Service", internal: bool
+        self, loop: Loop, sock: socket.SocketType, address: bytes, service: "Service", internal: bool
     ) -> None:
         self.service = service
         self.internal = internal  # another worker of this machine: its fields about the client are true

@@ -129,13 +129,15 @@ class Worker:
         listening.setblocking(False)
         self._listening.append(listening)
         service, loop = self.service, self.loop
-        accept = listening.accept
+        # socket.accept wraps the descriptor in a class of Python's own, which costs as much as the call.
+        accept: Callable[[], tuple[int, Any]] = listening._accept  # type: ignore[attr-defined]
+        family = listening.family
         most = service.limits.connections
 
         def accept_some(events: int) -> None:
             for _ in range(_MOST_ACCEPTED):
                 try:
-                    sock, address = accept()
+                    fd, address = accept()
                 except BlockingIOError:
                     return
                 except OSError as error:  # no descriptors left, or the client is gone already
@@ -143,11 +145,12 @@ class Worker:
                         self.report(f"can't accept: {error.strerror}")
                         listening_pause()
                     return
+                sock = socket.SocketType(family, socket.SOCK_STREAM, 0, fd)
                 sock.setblocking(False)
                 if len(service.clients) >= most:
                     sock.close()
                     continue
-                Client(loop, sock, b"unix" if unix else address[0].encode(), service, internal)
+                Client(loop, sock, b"unix" if unix else address[0].encode(), service, internal).begin()
 
         def listening_pause() -> None:
             """Without descriptors every turn would try again: leave it for a while."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from uncork.net.loop import READ, WRITE, Loop
+from uncork.net.loop import READ, WRITE, Loop, Watcher
 
 # One read: more than a browser's head and less than malloc takes from mmap.
 RECEIVE_BYTES = 64 * 1024
@@ -47,6 +47,8 @@ class Connection:
         "_events",
         "_queue",
         "_sent",
+        "_watched",
+        "_watcher",
         "active",
         "closing",
         "fd",
@@ -57,7 +59,7 @@ class Connection:
         "sock",
     )
 
-    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+    def __init__(self, loop: Loop, sock: socket.SocketType) -> None:
         self.loop = loop
         self.poller = loop.poller
         self.sock = sock
@@ -70,7 +72,17 @@ class Connection:
         self._sent: asyncio.Future[None] | None = None
         self._ending: float | None = None  # seconds to linger once the queue is empty
         self._events = READ
-        self.poller.watch(self.fd, self.on_readable)
+        self._watched = False
+        self._watcher: Watcher | None = None  # what is called for the events, if not `on_readable`
+
+    def begin(self) -> None:
+        """Read what is there already, which for a new client is often its whole request, and watch the
+        socket if that was not the end of it: a connection for one request is never registered."""
+        self.on_readable(0)
+        if not self.closing:
+            self._watcher = self._watcher or self.on_readable
+            self.poller.watch(self.fd, self._watcher, self._events)
+            self._watched = True
 
     # For subclasses
 
@@ -131,8 +143,7 @@ class Connection:
                 part.finish()
             return
         self._queue = deque((part,))
-        self.poller.replace(self.fd, self._on_writable)
-        self._set_events(WRITE)
+        self._switch(self._on_writable, WRITE)
 
     def _send_slice(self, part: _FileSlice) -> bool:
         """Send one slice; True when the part is done with (sent, or the connection closed)."""
@@ -180,8 +191,7 @@ class Connection:
                 return
             queue.popleft()
         self._queue = None
-        self.poller.replace(self.fd, self.on_readable)
-        self._set_events(READ)
+        self._switch(self.on_readable, READ)
         if self._sent is not None:
             self._sent.set_result(None)
             self._sent = None
@@ -202,10 +212,17 @@ class Connection:
         if self._queue is None:
             self._set_events(READ)
 
+    def _switch(self, watcher: Watcher, events: int) -> None:
+        self._watcher = watcher
+        if self._watched:
+            self.poller.replace(self.fd, watcher)
+        self._set_events(events)
+
     def _set_events(self, events: int) -> None:
         if events != self._events and not self.closing:
             self._events = events
-            self.poller.rewatch(self.fd, events)
+            if self._watched:
+                self.poller.rewatch(self.fd, events)
 
     # The end
 
@@ -223,8 +240,7 @@ class Connection:
         except OSError:
             self.close()
             return
-        self.poller.replace(self.fd, self._on_lingering)
-        self._set_events(READ)
+        self._switch(self._on_lingering, READ)
         self.loop.call_later(seconds, self.close)
 
     def _on_lingering(self, events: int) -> None:
@@ -242,7 +258,7 @@ class Connection:
         if self.closing:
             return
         self.closing = True
-        self.poller.unwatch(self.fd)
+        self.poller.forget(self.fd)
         queue, self._queue = self._queue, None
         for part in queue or ():
             if isinstance(part, _FileSlice):

@@ -57,6 +57,11 @@ class Poller(selectors.BaseSelector):
         """Hand a watched descriptor to another watcher, its events unchanged."""
         self._watchers[fd] = watcher
 
+    def forget(self, fd: int) -> None:
+        """Stop watching a descriptor that is about to be closed: the kernel unregisters it by itself, unless
+        a duplicate of it is open."""
+        self._watchers.pop(fd, None)
+
     def unwatch(self, fd: int) -> None:
         """Stop watching; to be called before the descriptor is closed."""
         if self._watchers.pop(fd, None) is not None:
