@@ -35,8 +35,8 @@ class Item(NamedTuple):
     value: int | bytes
 
 
-# Repeated groups are atomic, not possessive: in CPython 3.11.2, Debian 12's own, a possessive group keeps what
-# its last round consumed before it failed, and lets "a; " pass (gh-106052).
+# Repeated groups are atomic, not possessive: in CPython 3.11.2, Debian 12's own, a possessive group keeps
+# what its last round consumed before it failed, and lets "a; " pass (gh-106052).
 
 # Source: RFC 9651 §4.2.3.3
 key = rb"[a-z*][a-z0-9_\-.*]*+"
