@@ -23,7 +23,7 @@ help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 .PHONY: help
 
-run: $(VENV)/.example ## The example site behind Uncork, on http://$(BIND)/ (BIND=host:port SCALE=small|default|full)
+run: $(VENV)/.example ## The example site behind Uncork (BIND=127.0.0.1:8000 SCALE=default, or small, or full)
 	$(call step,Making the tables (about 2 s),$(MANAGE) migrate --verbosity 0)
 	@echo 'Filling in the data, scale $(SCALE) (small 3 s, default 15 s, full some minutes; once)'
 	@$(MANAGE) seed --scale $(SCALE)

@@ -14,7 +14,8 @@ _MOST_WORDS = 6
 
 
 def words(query: str) -> list[str]:
-    return list(dict.fromkeys(fold(query).replace(",", " ").split()))[:_MOST_WORDS]
+    # PostgreSQL has no text with NUL in it.
+    return list(dict.fromkeys(fold(query).replace(",", " ").replace("\0", " ").split()))[:_MOST_WORDS]
 
 
 def prefix(column: str, start: str) -> Q:
