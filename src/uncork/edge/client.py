@@ -35,7 +35,17 @@ _MOST_AHEAD = 256 * 1024
 class Client(Connection):
     """One client. `service` is what all clients of a worker share."""
 
-    __slots__ = ("address", "buffer", "ended", "exchange", "head_since", "internal", "service", "shape")
+    __slots__ = (
+        "address",
+        "buffer",
+        "ended",
+        "exchange",
+        "head_since",
+        "internal",
+        "reading",
+        "service",
+        "shape",
+    )
 
     def __init__(
         self, loop: Loop, sock: socket.SocketType, address: bytes, service: "Service", internal: bool
@@ -47,6 +57,7 @@ class Client(Connection):
         self.ended = False  # the client has said that it sends no more
         self.head_since = 0.0  # monotonic seconds of the first byte of a head that isn't whole; 0: none
         self.address = address  # of the client, as text
+        self.reading = False
         self.shape: Shape | None = None  # of the last head that the fast path read
         super().__init__(loop, sock)
         service.clients.add(self)
@@ -153,7 +164,14 @@ class Client(Connection):
             self.pause()
 
     def _read_heads(self) -> None:
-        """Begin the next exchange if a whole head is buffered."""
+        """Begin the next exchange if a whole head is buffered, and those after it that end at once."""
+        self.reading = True  # an exchange that ends must not start another one from within
+        try:
+            self._read_buffered_heads()
+        finally:
+            self.reading = False
+
+    def _read_buffered_heads(self) -> None:
         while self.exchange is None and self.buffer and not self.closing and not self.sending:
             buffer = self.buffer
             while buffer.startswith(b"\r\n"):  # at least one empty line is to be ignored: RFC 9112 §2.2
@@ -234,7 +252,7 @@ class Client(Connection):
             self.on_sent()
 
     def on_sent(self) -> None:
-        if self.exchange is not None:
+        if self.exchange is not None or self.reading:
             return
         if self.buffer:
             self._read_heads()

@@ -61,6 +61,9 @@ FORWARD = {
     Why.PASS_UNSHARED: Forward.MISS,
 }
 
+# The reasons of an answer for which the origin was not asked.
+HITS = (Why.HIT, Why.HIT_STALE, Why.STALE_ERROR)
+
 
 @dataclass(frozen=True, slots=True)
 class Serve:

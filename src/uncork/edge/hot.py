@@ -9,7 +9,7 @@ accepts, the persistence of the connection, and the fields that the answer itsel
 answer. The memo is keyed by exactly these; all plain requests alike in them get the same bytes.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from uncork.edge.answers import FilePart
@@ -121,11 +121,11 @@ class HotTable:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._profiles: dict[tuple[bytes, tuple[bytes, ...], bool], Profile] = {}
+        self._profiles: dict[tuple[bytes, bytes | tuple[bytes, ...], bool], Profile] = {}
         self._order: OrderedDict[tuple[Profile, bytes], Hot] = OrderedDict()
         self.bytes = 0
         self.files = 0
-        self.retired_hits = 0
+        self._retired_hits: Counter[str] = Counter()
 
     def profile(self, block: Block) -> Profile:
         """The profile of a block of field lines, worked out once for a known block."""
@@ -151,7 +151,9 @@ class HotTable:
                 connection = value.lower()
         if host is None or connection not in (b"", b"keep-alive", b"close"):
             return NO_PROFILE
-        codings = normalised_codings(Fields(block.items).get(b"accept-encoding"))
+        accepted = Fields(block.items).get(b"accept-encoding")
+        # Where weights are given, they may prefer one coding to another: no two such values are alike.
+        codings = accepted if accepted and b";" in accepted else normalised_codings(accepted)
         key = (host, codings, connection != b"close")
         profile = self._profiles.get(key)
         if profile is None:
@@ -181,7 +183,7 @@ class HotTable:
             return
         del self._order[profile, line]
         self.bytes -= hot.charged
-        self.retired_hits += hot.hits
+        self._retired_hits[hot.reason] += hot.hits
         if hot.part is not None:
             hot.part.file.release()
             hot.part = None
@@ -192,9 +194,12 @@ class HotTable:
         for profile, line in list(self._order):
             self.drop(profile, line)
 
-    def hits(self) -> int:
-        """Requests answered from here since the start."""
-        return self.retired_hits + sum(hot.hits for hot in self._order.values())
+    def hits(self) -> Counter[str]:
+        """Requests answered from here since the start, by the reason of the answer."""
+        hits = Counter(self._retired_hits)
+        for hot in self._order.values():
+            hits[hot.reason] += hot.hits
+        return hits
 
     def __len__(self) -> int:
         return len(self._order)

@@ -16,6 +16,7 @@ from uncork.caching.status import cache_status
 from uncork.edge.accesslog import AccessLog
 from uncork.edge.answers import Answer, FilePart, body_length
 from uncork.edge.client import Client
+from uncork.edge.decide import FORWARD, HITS
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
 from uncork.edge.files import Watched, state_of
@@ -83,6 +84,12 @@ class Service:
 
     def serve(self, exchange: Exchange) -> None:
         """Answer at once, or start a task that will."""
+        try:
+            self._route(exchange)
+        except Exception as error:
+            self._failed(exchange, error)
+
+    def _route(self, exchange: Exchange) -> None:
         request = exchange.request
         if request.path == b"*":
             exchange.answer(Answer(204, Reason.OPTIONS, Fields(((b"allow", b"GET, HEAD, OPTIONS"),))))
@@ -115,12 +122,16 @@ class Service:
         except ClientGone:
             exchange.abort()
         except Exception as error:
-            self.loop.call_exception_handler({"message": "An exchange failed", "exception": error})
-            if exchange.status:
-                exchange.abort()
-            elif not exchange.gone:
-                exchange.keep_alive = False
-                exchange.answer(error_answer(500, Reason.INTERNAL_ERROR))
+            self._failed(exchange, error)
+
+    def _failed(self, exchange: Exchange, error: Exception) -> None:
+        """A fault of ours: it costs one request, and is reported."""
+        self.loop.call_exception_handler({"message": "An exchange failed", "exception": error})
+        if exchange.status:
+            exchange.abort()
+        elif not exchange.gone:
+            exchange.keep_alive = False
+            exchange.answer(error_answer(500, Reason.INTERNAL_ERROR))
 
     def refuse(self, client: Client, refused: Refused) -> None:
         """Write the answer to a request that can't be read."""
@@ -256,12 +267,23 @@ class Service:
         return self._next_second
 
     def snapshot(self) -> dict[str, Any]:
-        """Counters since the start, and what is there now."""
+        """Counters since the start, and what is there now.
+
+        `pages` counts the requests for pages by who answered: of those that another worker is home to only
+        their home knows.
+        """
+        ready = self.hot.hits()
+        outcomes = Counter({why: count for why, count in ready.items() if count})
+        outcomes.update(self.answered)
         return {
             "connections": len(self.clients),
-            "requests": self.hot.hits() + sum(self.answered.values()),
-            "outcomes": dict(self.answered),
-            "hot": {"answers": len(self.hot), "bytes": self.hot.bytes, "hits": self.hot.hits()},
+            "requests": sum(outcomes.values()),
+            "outcomes": dict(outcomes),
+            "pages": {
+                "hits": sum(outcomes[why.value] for why in HITS),
+                "forwarded": sum(outcomes[why.value] for why in FORWARD),
+            },
+            "hot": {"answers": len(self.hot), "bytes": self.hot.bytes, "hits": sum(ready.values())},
         }
 
 
