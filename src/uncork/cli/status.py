@@ -55,6 +55,13 @@ def summary(found: dict[str, Any]) -> list[str]:
     lines += [f"origin:    {origin}" for origin in origins]
     if (clock := found["clock"]) is not None:
         lines.append(f"clock:     {clock['counter']}, {clock['slots']:,} slots ({clock['opening']})")
+    if (store := found["store"]) is not None:
+        lines.append(
+            f"store:     {store['files']:,} pages, {store['bytes'] / 2**20:,.1f} MiB when last swept"
+        )
+    pages = found["totals"].get("pages", {"hits": 0, "forwarded": 0})
+    if asked := pages["hits"] + pages["forwarded"]:
+        lines.append(f"hit ratio: {pages['hits'] / asked:.1%} of {asked:,} requests for pages")
     return lines
 
 

@@ -27,6 +27,7 @@ from uncork.edge.processes import Say
 from uncork.edge.setup import Setup
 from uncork.edge.sockets import Address, CannotListen, ListeningSockets, listen_unix
 from uncork.edge.statedir import StateDir
+from uncork.edge.sweeper import Sweeper
 from uncork.edge.systemd import Notifier
 from uncork.edge.worker_processes import WORKER_COMMAND, Workers, WorkersFailed
 from uncork.pages.clock import COUNTER
@@ -88,6 +89,7 @@ class Supervisor:
         self._hurry = asyncio.Event()
         self._reload_wanted = asyncio.Event()
         self._started = 0.0
+        self._sweeper: Sweeper | None = None
 
     async def run(self) -> int:
         """Run until a signal ends it; the exit status."""
@@ -102,14 +104,23 @@ class Supervisor:
             loop.add_signal_handler(number, handler)
         control = ControlServer(self._state_dir.listen_for_control(), {"status": self._status})
         await control.start()
-        watchdog = asyncio.create_task(self._watchdog())
+        tasks = [asyncio.create_task(self._watchdog())]
+        if self._clock is not None:
+            pages = self._state_dir.path / "pages"
+            self._sweeper = Sweeper(pages, self._store_bytes, self._clock, self._say)
+            tasks.append(asyncio.create_task(self._sweeper.run()))
         try:
             return await self._run()
         finally:
-            watchdog.cancel()
+            for task in tasks:
+                task.cancel()
             control.close()
             self._sockets.close()
             self._close_internal(0)
+
+    def _store_bytes(self) -> int:
+        plan = self._plan if self._generation is None else self._generation.plan
+        return plan.template.cache.store_bytes
 
     async def _run(self) -> int:
         try:
@@ -268,6 +279,7 @@ class Supervisor:
                 "external_origins": list(current.plan.template.origins) if current is not None else [],
                 "clock": self._clock_status(),
                 "workers": workers,
+                "store": self._sweeper.seen() if self._sweeper is not None else None,
                 "totals": total(worker["snapshot"] for worker in workers),
             }
         }
