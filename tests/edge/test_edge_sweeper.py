@@ -25,8 +25,9 @@ def fill(store: DiskStore, table: ClockTable, now: float) -> list[bytes]:
         writer = store.create(key, page)
         writer.write(os.urandom(PAGE_BYTES))
         writer.commit().close()
-        # Page 0 was used longest ago, all of them long enough to be looked into.
-        used = now - 7200 - 60 * (PAGES - i)
+        # Page 0 was used longest ago, all of them long enough to be looked into. A sweep tells ages
+        # apart that differ by 5 %.
+        used = now - 7200 * 1.1 ** (PAGES - i)
         os.utime(store.path_of(key), (used, used))
         keys.append(key)
     return keys

@@ -55,6 +55,7 @@ from uncork.stores.lookup import Found, find, place
 from uncork.upstream.collapse import Flight, Flights, NotShared, Unfinished
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError
+from uncork.upstream.pool import Pool
 
 # A page up to this size is sent from memory, a larger one by sendfile. Bytes.
 SMALL = 64 * 1024
@@ -156,8 +157,13 @@ class PageCache:
         peer = None if exchange.client.internal else self.peers.home(found.primary)
         if peer is not None:
             _close(found.stored)
-            return self.peers.relay(exchange, peer)
+            return self._ask_home(exchange, peer, decision.why)
         return self._fetch(exchange, directives, found, decision)
+
+    async def _ask_home(self, exchange: Exchange, peer: Pool, why: Why) -> None:
+        """Have the worker answer that is home to the key; without it, nobody shares what comes."""
+        if not await self.peers.relay(exchange, peer):
+            await self._pass(exchange, why)
 
     async def _pass(self, exchange: Exchange, why: Why) -> None:
         request = exchange.request

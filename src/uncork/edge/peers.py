@@ -9,12 +9,10 @@ between processes. A home that is being replaced leaves its socket with the supe
 its queue for the successor.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from uncork.edge.exchange import Exchange
 from uncork.edge.forwarding import PEER_FIELD
-from uncork.net.loop import Loop
 from uncork.semantics.fields import Field, Fields, names
 from uncork.semantics.messages import HOP_BY_HOP
 from uncork.upstream.addresses import parse_origin
@@ -25,18 +23,13 @@ from uncork.wire.writing import request_head
 
 
 class Peers:
-    """`paths` are the internal sockets of all workers, `index` is which of them is ours; `failed` answers a
-    request whose home gave no answer."""
+    """`paths` are the internal sockets of all workers, `index` is which of them is ours."""
 
     def __init__(
         self,
-        loop: Loop,
         paths: Sequence[str],
         index: int,
-        failed: Callable[[Exchange, OriginError], None],
     ) -> None:
-        self._loop = loop
-        self._failed = failed
         self._count = max(len(paths), 1)
         self._pools = [
             None if i == index else Pool(parse_origin(f"http+unix:{path}")) for i, path in enumerate(paths)
@@ -49,23 +42,19 @@ class Peers:
             return None
         return self._pools[primary[0] % self._count]
 
-    def relay(self, exchange: Exchange, peer: Pool) -> Coroutine[Any, Any, None]:
-        """Have another worker answer."""
-        return self._relay(exchange, peer)
-
-    async def _relay(self, exchange: Exchange, peer: Pool) -> None:
+    async def relay(self, exchange: Exchange, peer: Pool) -> bool:
+        """Have another worker answer; False when it gave no answer, being gone."""
         try:
             upstream = await self._ask(exchange, peer, exchange.request.method)
-        except OriginError as error:
-            self._failed(exchange, error)
-            return
+        except OriginError:
+            return False
         dropped = HOP_BY_HOP | {b"content-length"}
         fields = Fields(item for item in upstream.fields if item[0] not in dropped)
         exchange.outcome = "home"
         try:
             if upstream.complete:
                 exchange.respond(upstream.status, fields, upstream.take(), upstream.content_length)
-                return
+                return True
             exchange.start(upstream.status, fields, upstream.content_length, upstream.take())
             while data := await upstream.read():
                 exchange.write(data)
@@ -75,6 +64,7 @@ class Peers:
             exchange.abort()
         finally:
             upstream.close()
+        return True
 
     async def have_renewed(self, exchange: Exchange, peer: Pool) -> None:
         """Have the home of a stale page see that it is stale, once at a time."""

@@ -105,7 +105,7 @@ class Worker:
             self.store,
             self._table(),
             forwarder,
-            Peers(self.loop, setup.internal_paths, setup.index, forwarder.fail),
+            Peers(setup.internal_paths, setup.index),
             self.report,
         )
 
