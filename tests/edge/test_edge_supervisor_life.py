@@ -97,7 +97,9 @@ def test_a_long_state_directory_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_stop_lets_open_requests_finish(tmp_path: Path, number: int) -> None:
     with serve(tmp_path) as uncork, concurrent.futures.ThreadPoolExecutor() as pool:
         slow = [pool.submit(uncork.get, "/slow/0.4") for _ in range(4)]
-        status = uncork.status(tmp_path / ".uncork")  # its connections come after those
+        for _ in slow:
+            uncork.wait_for("slow request is under way")
+        status = uncork.status(tmp_path / ".uncork")
         workers = [worker["pid"] for worker in status["workers"]]
         assert uncork.stop(number) == 0
         assert all(future.result() for future in slow)
@@ -107,7 +109,7 @@ def test_a_stop_lets_open_requests_finish(tmp_path: Path, number: int) -> None:
 def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
     with serve(tmp_path, "--grace", "100ms") as uncork, concurrent.futures.ThreadPoolExecutor() as pool:
         slow = pool.submit(uncork.get, "/slow/30")
-        uncork.status(tmp_path / ".uncork")
+        uncork.wait_for("slow request is under way")
         assert uncork.stop() == 0
         assert isinstance(slow.exception(), OSError)
 
@@ -115,6 +117,7 @@ def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     with serve(tmp_path) as uncork, concurrent.futures.ThreadPoolExecutor() as pool:
         slow = pool.submit(uncork.get, "/slow/30")
+        uncork.wait_for("slow request is under way")
         pids = [worker["pid"] for worker in uncork.status(tmp_path / ".uncork")["workers"]]
         uncork.send(signal.SIGTERM)
         uncork.wait_for("stopping")

@@ -75,7 +75,7 @@ def test_a_new_origin_takes_over_and_the_old_one_stops(tmp_path: Path, config: P
 def test_an_open_request_is_finished_by_the_old_worker(tmp_path: Path, config: Path) -> None:
     with Uncork("serve", cwd=tmp_path) as uncork, concurrent.futures.ThreadPoolExecutor() as pool:
         slow = pool.submit(uncork.get, "/slow/1")
-        uncork.status(tmp_path / ".uncork")
+        uncork.wait_for("slow request is under way")
         uncork.send(signal.SIGHUP)
         uncork.wait_for("uncork: reloaded")
         status = uncork.status(tmp_path / ".uncork")
@@ -89,7 +89,7 @@ def test_an_open_request_is_finished_by_the_old_worker(tmp_path: Path, config: P
 def test_a_stop_waits_for_old_generations_too(tmp_path: Path, config: Path) -> None:
     with Uncork("serve", cwd=tmp_path) as uncork, concurrent.futures.ThreadPoolExecutor() as pool:
         slow = pool.submit(uncork.get, "/slow/1.5")
-        uncork.status(tmp_path / ".uncork")
+        uncork.wait_for("slow request is under way")
         uncork.send(signal.SIGHUP)
         uncork.wait_for("uncork: reloaded")
         assert uncork.stop() == 0

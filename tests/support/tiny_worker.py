@@ -1,7 +1,7 @@
 """A worker that keeps to the supervisor's contract and serves next to nothing: run as a program.
 
 GET /               "INDEX GENERATION PID ORIGIN ORIGIN…"
-GET /slow/SECONDS   the same, after that time
+GET /slow/SECONDS   the same, after that time; it says when that has begun
 GET /crash          ends the process at once
 It answers one request a connection. It exits before it is ready with `TINY_WORKER_FAILS=1`, or when told of
 a limit of 13 fields.
@@ -76,6 +76,7 @@ class TinyWorker:
             if path == "/crash":
                 os._exit(3)
             if path.startswith("/slow/"):
+                self.channel.log("a slow request is under way")
                 await asyncio.sleep(float(path.removeprefix("/slow/")))
             self.requests += 1
             setup = self.setup
