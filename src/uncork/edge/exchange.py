@@ -45,6 +45,7 @@ class Exchange:
         "began",
         "client",
         "gone",
+        "has_content",
         "head",
         "keep_alive",
         "outcome",
@@ -76,6 +77,7 @@ class Exchange:
         # The request's content
         self._chunks = ChunkedReader() if content.chunked else None
         self._left = content.length
+        self.has_content = content.chunked or content.length > 0
         self._expects = expects and request.version == b"1.1" and self.has_content
         self._buffer: list[bytes] = []
         self._buffered = 0
@@ -86,10 +88,6 @@ class Exchange:
         self._chunked_answer = False
 
     # The request's content
-
-    @property
-    def has_content(self) -> bool:
-        return self._chunks is not None or self._left > 0
 
     def feed(self, data: bytes) -> bool:
         """Bytes from the client, b"" at their end. False when they are not part of this exchange."""
@@ -144,6 +142,7 @@ class Exchange:
                 if self._raw:
                     return b""
                 raise ClientGone
+            self.client.resume()
             self._waiter = self.client.loop.create_future()
             try:
                 await self._waiter
@@ -198,18 +197,20 @@ class Exchange:
         self.outcome = str(answer.reason.value)
         client = self.client
         if isinstance(body, bytes):
+            if self.request.method == b"HEAD":
+                body = b""
             client.write(head + body)
             self.sent_bytes = len(body)
             self._end()
             return
         client.write(head, more=True)
         parts = body if isinstance(body, list) else [body]
-        for part in parts:
+        for i, part in enumerate(parts, 1):
             if isinstance(part, FilePart):
                 client.write_file(part.file.fd, part.offset, part.count, part.file.release)
                 self.sent_bytes += part.count
             else:
-                client.write(part, more=True)
+                client.write(part, more=i < len(parts))
                 self.sent_bytes += len(part)
         self._end()
 
@@ -281,6 +282,7 @@ class Exchange:
         upgrade = fields.get(b"upgrade") or b""
         self.keep_alive = False
         self._raw = True
+        self._over = False
         self.status = status
         extra = ((b"connection", b"upgrade"), (b"upgrade", upgrade))
         self.client.write(status_line(status) + field_lines((*fields.without(b"upgrade"), *extra)) + b"\r\n")
@@ -301,6 +303,8 @@ class Exchange:
         head += field_lines(fields)
         if extra:
             head += field_lines(extra)
+        if not self._over:  # the rest of the content may be in the way of the next request
+            self.keep_alive = False
         if not self.keep_alive:
             return head + b"Connection: close\r\n\r\n"
         if self.request.version == b"1.0":
@@ -310,7 +314,7 @@ class Exchange:
     def _end(self) -> None:
         client = self.client
         client.service.ended(self)
-        if not self._over:  # the rest of the content is in the way of the next request
+        if not self._over:
             client.exchange = None
             client.linger(LINGER)
             return
