@@ -7,13 +7,14 @@ what is asked of it but for the health check.
 import asyncio
 import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, STDOUT, Process
 from enum import Enum
 from importlib.metadata import version
+from io import FileIO
 from typing import Any
 
 from uncork.edge.plan import OriginPlan
-from uncork.edge.processes import Backoff, Say, child_environment, ending, kill, stop, tethered
+from uncork.edge.processes import Backoff, Say, child_environment, ending, kill, kill_session, stop, tethered
 from uncork.upstream.addresses import parse_origin
 from uncork.upstream.failures import OriginError
 from uncork.upstream.health import wait_healthy
@@ -111,28 +112,43 @@ class Origin:
     async def _spawn(self) -> None:
         _remove(self._path)
         command = [argument.replace("{socket}", self._path) for argument in self._plan.command]
-        self._process = process = await asyncio.create_subprocess_exec(
-            *tethered(command),
-            cwd=self._plan.directory,
-            env=child_environment(**self._plan.environment),
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            start_new_session=True,  # Ctrl-C in a terminal is for the supervisor; the origin is drained
-        )
+        # Not asyncio's pipe: with that, wait() would wait for whoever else holds its other end.
+        reading, writing = os.pipe()
+        output = FileIO(reading)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *tethered(command),
+                cwd=self._plan.directory,
+                env=child_environment(**self._plan.environment),
+                stdin=DEVNULL,
+                stdout=writing,
+                stderr=STDOUT,
+                start_new_session=True,  # Ctrl-C in a terminal is for the supervisor; the origin is drained
+            )
+        except BaseException:
+            output.close()
+            raise
+        finally:
+            os.close(writing)
         self._started = asyncio.get_running_loop().time()
-        assert process.stdout is not None
-        self._shower = asyncio.create_task(self._show(process.stdout))
+        self._shower = asyncio.create_task(self._show(output))
 
-    async def _show(self, output: asyncio.StreamReader) -> None:
+    async def _show(self, output: FileIO) -> None:
         """Print its output line by line, until its last process has closed it."""
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), output
+        )
         rest = b""
-        while data := await output.read(65536):
-            *lines, rest = (rest + data).split(b"\n")
-            if len(rest) > _LONGEST_OUTPUT_LINE:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self._say(line.decode(errors="backslashreplace").rstrip("\r"), "origin")
+        try:
+            while data := await reader.read(65536):
+                *lines, rest = (rest + data).split(b"\n")
+                if len(rest) > _LONGEST_OUTPUT_LINE:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    self._say(line.decode(errors="backslashreplace").rstrip("\r"), "origin")
+        finally:
+            transport.close()
         if rest:
             self._say(rest.decode(errors="backslashreplace"), "origin")
 
@@ -165,6 +181,9 @@ class Origin:
         while True:
             assert self._process is not None
             await self._process.wait()
+            # Its other processes (gunicorn's workers, whose master was killed) would keep connections and
+            # never read from them.
+            kill_session(self._process)
             pause = backoff.after(asyncio.get_running_loop().time() - self._started)
             self.state = OriginState.RESTARTING
             self._restarts += 1

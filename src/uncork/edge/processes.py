@@ -82,24 +82,30 @@ def ending(process: Process) -> str:
 async def stop(process: Process, seconds: float) -> bool:
     """SIGTERM, and SIGKILL to its whole session when it hasn't ended in time. Whether it ended by itself.
 
-    The process must have been started in a session of its own.
+    Nothing is left of its session afterwards, which must be its own.
     """
-    if process.returncode is not None:
-        return True
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), seconds)
-    except TimeoutError:
-        kill(process)
-        await process.wait()
-        return False
-    return True
+    in_time = True
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), seconds)
+        except TimeoutError:
+            in_time = False
+            kill(process)
+            await process.wait()
+    kill_session(process)
+    return in_time
 
 
 def kill(process: Process) -> None:
     """SIGKILL to its whole session, without waiting."""
     if process.returncode is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill_session(process)
+
+
+def kill_session(process: Process) -> None:
+    """SIGKILL to what is left of its session, be the process itself there or not."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
