@@ -58,7 +58,7 @@ class Client(Connection):
         self.head_since = 0.0  # monotonic seconds of the first byte of a head that isn't whole; 0: none
         self.address = address  # of the client, as text
         self.reading = False
-        self.shape: Shape | None = None  # of the last head that the fast path read
+        self.shape = service.shape  # of the last head that the fast path read, here or anywhere
         super().__init__(loop, sock)
         service.clients.add(self)
 
@@ -112,7 +112,7 @@ class Client(Connection):
             if block is None or block.note is None:
                 self._more(data)
                 return
-            self.shape = shape = block.shape(parts, end)
+            self.shape = service.shape = shape = block.shape(parts, end)
             values = parts[2::3]
         line = data[:end]
         profile = shape.block.note

@@ -31,7 +31,7 @@ from uncork.semantics.etags import parse_etag
 from uncork.semantics.fields import Field, Fields
 from uncork.stores.contract import StoredPage
 from uncork.stores.lookup import Found
-from uncork.wire.known import KnownHeads
+from uncork.wire.known import KnownHeads, Shape
 from uncork.wire.limits import Limits
 from uncork.wire.requests import Refused
 from uncork.wire.writing import field_lines, status_line
@@ -69,6 +69,7 @@ class Service:
         self.log = log
         self.known = KnownHeads(limits)
         self.blocks = self.known.blocks
+        self.shape: Shape | None = None  # of the last head whose shape its connection hadn't seen
         self.hot = HotTable(hot_bytes)
         self.counter = counter  # its first item: the purge clock's
         self.pages = pages

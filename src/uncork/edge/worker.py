@@ -134,11 +134,17 @@ class Worker:
         family = listening.family
         most = service.limits.connections
 
+        # An accept that finds nobody costs as much as one that does. So one turn takes as many as waited
+        # in the last, and one more; who waits longer makes the socket readable again.
+        batch = 1
+
         def accept_some(events: int) -> None:
-            for _ in range(_MOST_ACCEPTED):
+            nonlocal batch
+            for count in range(batch):
                 try:
                     fd, address = accept()
                 except BlockingIOError:
+                    batch = max(count, 1)
                     return
                 except OSError as error:  # no descriptors left, or the client is gone already
                     if error.errno in (23, 24):
@@ -151,6 +157,7 @@ class Worker:
                     sock.close()
                     continue
                 Client(loop, sock, b"unix" if unix else address[0].encode(), service, internal).begin()
+            batch = min(batch + 1, _MOST_ACCEPTED)
 
         def listening_pause() -> None:
             """Without descriptors every turn would try again: leave it for a while."""
