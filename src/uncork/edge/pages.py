@@ -205,7 +205,7 @@ class PageCache:
         why = decision.why
         with flight.reader() as reader:
             if leads:
-                self._start(self._lead(flight, exchange, found, decision))
+                self._start(self._led(flight, exchange, found, decision))
             try:
                 flown = await reader.head()
             except NotShared:
@@ -250,6 +250,9 @@ class PageCache:
             fields = client_fields(page.fields, self.options.keep_tags)
             exchange.outcome = why.value
             head = with_status(fields, self._forwarded(flown, why, not leads))
+            if request.method == b"HEAD":
+                exchange.respond(page.status, head, b"", flown.length)
+                return None
             try:
                 exchange.start(page.status, head, flown.length, reader.take())
                 while data := await reader.read():
@@ -277,6 +280,14 @@ class PageCache:
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _led(
+        self, flight: Flight[Flown], exchange: Exchange, found: Found, decision: Fetch | Revalidate
+    ) -> None:
+        try:
+            await self._lead(flight, exchange, found, decision)
+        except OriginError:  # all who wait were told
+            pass
 
     async def _lead(
         self, flight: Flight[Flown], exchange: Exchange, found: Found, decision: Fetch | Revalidate
