@@ -19,7 +19,7 @@ from uncork.net.loop import Loop
 from uncork.semantics.messages import Request
 from uncork.semantics.targets import BadTarget, split_target
 from uncork.wire.known import NO_CONDITION, VALUE_BYTES, Head, Shape, volatile_line
-from uncork.wire.requests import Refused, framing, keeps_alive, parse_request_line
+from uncork.wire.requests import Refused, framing, keeps_alive, parse_request_line, without_named
 
 if TYPE_CHECKING:
     from uncork.edge.service import Service
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _HANGUP = select.EPOLLHUP | select.EPOLLERR
 _BLANK_LINE = b"\r\n\r\n"
 _CRLF = b"\r\n"
+_PLAIN_CONNECTION = (b"keep-alive", b"close")
 _split = volatile_line.split
 # What a client may send ahead (pipelined requests, content before it is wanted). Bytes.
 _MOST_AHEAD = 256 * 1024
@@ -73,19 +74,19 @@ class Client(Connection):
             self.close()
             return
         if not data:
-            self._on_end()
+            self._on_end(events)
             return
         self.active = self.poller.now
         if self.buffer or self.exchange is not None:
             self._more(data)
             return
-        if data[-4:] != _BLANK_LINE:
+        service = self.service
+        if data[-4:] != _BLANK_LINE or len(data) > service.limits.head_bytes:
             self._more(data)
             return
 
         # The fast path: one whole head like the last one, or of a block that was seen before, for which
         # an answer is ready.
-        service = self.service
         shape = self.shape
         end = at = data.find(_CRLF)
         if shape is not None:
@@ -109,7 +110,11 @@ class Client(Connection):
             parts = _split(data)
             rest = data if len(parts) == 1 else b"".join(parts[::3])
             block = service.blocks.get(rest[end:])
-            if block is None or block.note is None:
+            if (
+                block is None
+                or block.note is None
+                or len(block.items) + len(parts) // 3 > service.limits.fields
+            ):
                 self._more(data)
                 return
             self.shape = service.shape = shape = block.shape(parts, end)
@@ -219,6 +224,9 @@ class Client(Connection):
             elif b"," in host:
                 raise Refused(400, "more than one Host")
             content = framing(line.version, fields, service.limits)
+            connection = fields.get(b"connection")
+            if connection is not None and connection.lower() not in _PLAIN_CONNECTION:
+                fields = without_named(connection, fields)
             expect = fields.get(b"expect")
             if expect is not None and expect.lower() != b"100-continue":
                 raise Refused(417, "the only expectation known is 100-continue")
@@ -239,6 +247,8 @@ class Client(Connection):
         if (content.length or content.chunked) and self.buffer:
             ahead, self.buffer = self.buffer, b""
             exchange.feed(ahead)
+            if self.exchange is not exchange:  # it was refused
+                return
         service.serve(exchange)
 
     def exchange_done(self, persists: bool) -> None:
@@ -276,10 +286,11 @@ class Client(Connection):
         else:
             self.close()
 
-    def _on_end(self) -> None:
-        """The client has sent its last byte; it may still be waiting for an answer (RFC 9112 §9.6)."""
+    def _on_end(self, events: int) -> None:
+        """The client has sent its last byte; it may still be waiting for an answer (RFC 9112 §9.6). Only a
+        Unix socket tells whether it is: TCP knows when an answer was sent that nobody took."""
         self.ended = True
-        if self.exchange is None:
+        if self.exchange is None or events & _HANGUP:
             self.close()
         else:
             self.pause()

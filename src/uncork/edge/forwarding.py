@@ -41,9 +41,7 @@ def origin_fields(exchange: Exchange, fields: Fields, trusted: bool) -> list[Fie
     Who forwarded to us is believed about the client only where that was said (`trusted`).
     """
     request = exchange.request
-    dropped = HOP_BY_HOP | _REPLACED
-    if (connection := fields.get(b"connection")) is not None:
-        dropped = dropped.union(names(connection))
+    dropped = HOP_BY_HOP | _REPLACED  # what Connection named is not there any more
     kept = [item for item in fields if item[0] not in dropped and not item[0].startswith(INTERNAL_PREFIX)]
     peer = exchange.client.address
     before = fields.get(b"x-forwarded-for") if trusted else None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from uncork.edge.exchange import Exchange
 from uncork.edge.forwarding import PEER_FIELD
-from uncork.semantics.fields import Field, Fields, names
+from uncork.semantics.fields import Field, Fields
 from uncork.semantics.messages import HOP_BY_HOP
 from uncork.upstream.addresses import parse_origin
 from uncork.upstream.exchange import Exchange as Upstream
@@ -81,11 +81,10 @@ class Peers:
 
     async def _ask(self, exchange: Exchange, peer: Pool, method: bytes) -> Upstream:
         request = exchange.request
-        dropped = HOP_BY_HOP
-        if (connection := request.fields.get(b"connection")) is not None:
-            dropped = dropped.union(names(connection))
         fields: list[Field] = [
-            item for item in request.fields if item[0] not in dropped and item[0] not in (b"host", PEER_FIELD)
+            item
+            for item in request.fields
+            if item[0] not in HOP_BY_HOP and item[0] not in (b"host", PEER_FIELD)
         ]
         fields.insert(0, (b"host", request.authority))
         fields.append((PEER_FIELD, exchange.client.address))

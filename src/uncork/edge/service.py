@@ -135,8 +135,9 @@ class Service:
             exchange.answer(error_answer(500, Reason.INTERNAL_ERROR))
 
     def refuse(self, client: Client, refused: Refused) -> None:
-        """Write the answer to a request that can't be read."""
-        answer = error_answer(refused.status, Reason.MALFORMED)
+        """Write the answer to a request that can't or won't be read."""
+        retry: tuple[Field, ...] = ((b"retry-after", b"5"),) if refused.status == 503 else ()
+        answer = error_answer(refused.status, Reason.MALFORMED, *retry)
         body = answer.body
         assert isinstance(body, bytes)
         fields = (*answer.fields, (b"content-length", b"%d" % len(body)), (b"connection", b"close"))

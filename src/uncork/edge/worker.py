@@ -32,9 +32,12 @@ from uncork.purging.table import ClockTable
 from uncork.stores.disk import DiskStore
 from uncork.upstream.addresses import parse_origin
 from uncork.upstream.origins import Origins
+from uncork.wire.requests import Refused
 
 # Connections accepted in one turn of the loop: the rest wait for the next.
 _MOST_ACCEPTED = 64
+# Connections beyond the limit that are told so at the same time: more are closed without a word.
+_MOST_TURNED_AWAY = 256
 # How long a connection without a request is kept when this worker is to end: what the client has sent in
 # this time is still answered. Seconds.
 _DRAIN_IDLE = 3.0
@@ -153,10 +156,14 @@ class Worker:
                     return
                 sock = socket.SocketType(family, socket.SOCK_STREAM, 0, fd)
                 sock.setblocking(False)
-                if len(service.clients) >= most:
+                open_now = len(service.clients)
+                if open_now >= most + _MOST_TURNED_AWAY:
                     sock.close()
                     continue
-                Client(loop, sock, b"unix" if unix else address[0].encode(), service, internal).begin()
+                client = Client(loop, sock, b"unix" if unix else address[0].encode(), service, internal)
+                if open_now >= most:
+                    client.refuse(Refused(503, "too many connections"))
+                client.begin()
             batch = min(batch + 1, _MOST_ACCEPTED)
 
         def listening_pause() -> None:

@@ -45,6 +45,7 @@ class Connection:
         "__weakref__",
         "_ending",
         "_events",
+        "_paused",
         "_queue",
         "_sent",
         "_watched",
@@ -72,13 +73,14 @@ class Connection:
         self._sent: asyncio.Future[None] | None = None
         self._ending: float | None = None  # seconds to linger once the queue is empty
         self._events = READ
+        self._paused = False
         self._watched = False
         self._watcher: Watcher | None = None  # what is called for the events, if not `on_readable`
 
     def begin(self) -> None:
         """Read what is there already, which for a new client is often its whole request, and watch the
         socket if that was not the end of it: a connection for one request is never registered."""
-        self.on_readable(0)
+        (self._watcher or self.on_readable)(0)
         if not self.closing:
             self._watcher = self._watcher or self.on_readable
             self.poller.watch(self.fd, self._watcher, self._events)
@@ -191,7 +193,7 @@ class Connection:
                 return
             queue.popleft()
         self._queue = None
-        self._switch(self.on_readable, READ)
+        self._switch(self.on_readable, 0 if self._paused else READ)
         if self._sent is not None:
             self._sent.set_result(None)
             self._sent = None
@@ -203,12 +205,14 @@ class Connection:
     # Reading
 
     def pause(self) -> None:
-        """Read no more for now; hang-ups are still told."""
+        """Read no more for now, nor after what is queued was sent; hang-ups are still told."""
+        self._paused = True
         if self._queue is None:
             self._set_events(0)
 
     def resume(self) -> None:
         """Read again."""
+        self._paused = False
         if self._queue is None:
             self._set_events(READ)
 

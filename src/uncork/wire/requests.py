@@ -11,7 +11,7 @@ obs-fold, white space before the colon, two Hosts, two framings are 400 (RFC 911
 import re
 from dataclasses import dataclass
 
-from uncork.semantics.fields import Field, Fields
+from uncork.semantics.fields import Field, Fields, names
 from uncork.wire.limits import Limits
 
 
@@ -94,6 +94,16 @@ def framing(version: bytes, fields: Fields, limits: Limits) -> Framing:
     if int(length) > limits.body_bytes:
         raise Refused(413, "the content is too large")
     return Framing(length=int(length))
+
+
+# What says where a message ends and whom it is for is never of one connection only.
+_END_TO_END = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding", b"upgrade"})
+
+
+def without_named(connection: bytes, fields: Fields) -> Fields:
+    """The fields without those that the value of Connection names: they are for the next hop, and not to
+    be decided by. Source: RFC 9110 §7.6.1"""
+    return fields.without(*(name for name in names(connection) if name not in _END_TO_END))
 
 
 def keeps_alive(version: bytes, fields: Fields) -> bool:
