@@ -417,7 +417,7 @@ class PageCache:
                         writer = None
                         flight.stored_no_longer()
                 flight.put(data)
-                if not flight.wanted:
+                if writer is None and not flight.followed:
                     upstream.close()
                     return
                 await flight.room()

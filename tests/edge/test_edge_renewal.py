@@ -1,0 +1,38 @@
+"""A stale page that is served is renewed, whichever worker was asked, whatever the origin sends."""
+
+import time
+
+import pytest
+
+from support.edge_client import PATIENCE, Edge
+from support.web_origin import Asked, Line, WebOrigin, reply
+
+
+@pytest.mark.parametrize("how", ["length", "chunked"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_page_that_was_purged_softly_is_renewed(
+    origin: WebOrigin, request: pytest.FixtureRequest, workers: int, how: str
+) -> None:
+    edge: Edge = request.getfixturevalue("edge" if workers == 1 else "edge3")
+    versions = iter(range(1, 100))
+
+    def answer(asked: Asked, line: Line) -> None:
+        version = b"version %d" % next(versions)
+        if how == "length":
+            line.send(reply(version, "Cache-Control: s-maxage=600"))
+        else:
+            line.send(b"HTTP/1.1 200 OK\r\nCache-Control: s-maxage=600\r\nTransfer-Encoding: chunked\r\n\r\n")
+            line.send(b"%x\r\n%b\r\n" % (len(version), version), b"0\r\n\r\n")
+
+    path = origin.new(answer)
+    assert edge.ask(path).body == b"version 1"
+    assert edge.ask(path).hit
+    edge.purge("--soft", "--url", f"http://h{path}")
+    stale = edge.ask(path)
+    assert stale.body == b"version 1" and stale.cache.endswith("detail=hit-stale")
+    deadline = time.monotonic() + PATIENCE
+    while (found := edge.ask(path)).body != b"version 2":
+        assert time.monotonic() < deadline, "never renewed"
+        time.sleep(0.01)  # the origin's answer is no sign that it is stored
+    assert found.hit and not found.cache.endswith("detail=hit-stale")
+    assert origin.count(path) == 2
