@@ -19,7 +19,6 @@ def test_a_conversation() -> None:
         logged: list[str] = []
         supervisor, worker = await ends(logged)
         worker.on_drain = lambda seconds: heard.append(("drain", seconds))
-        worker.on_origins = lambda addresses: heard.append(("origins", addresses))
         worker.on_reopen = lambda: heard.append("reopen")
         worker.on_snapshot = lambda: {"hits": len(heard)}
         listening = asyncio.create_task(supervisor.run())
@@ -29,11 +28,10 @@ def test_a_conversation() -> None:
         await worker.ready()
         worker.log("hello")
         await asyncio.wait_for(supervisor.ready.wait(), 5)
-        supervisor.origins(["http://h:1"])
         supervisor.reopen_logs()
         supervisor.drain(2)
-        assert await supervisor.snapshot(5) == {"hits": 3}
-        assert heard == [("origins", ["http://h:1"]), "reopen", ("drain", 2.0)]
+        assert await supervisor.snapshot(5) == {"hits": 2}
+        assert heard == ["reopen", ("drain", 2.0)]
         assert logged == ["hello"]
 
         await worker.close()

@@ -9,7 +9,6 @@ Doesn't know: how a worker drains or counts, and when a supervisor wants it to.
                           {"draining": true}              it accepts no more
     supervisor → worker   {"drain": {"seconds": 30.0}}
                           {"snapshot_request": 7}
-                          {"origins": ["http+unix:/…"]}
                           {"reopen_logs": true}
 
 Either end that sees the other's end of file knows that the other process is gone.
@@ -85,7 +84,6 @@ class WorkerChannel:
         channel.on_drain = …          # takes seconds, and stops accepting before it returns;
                                       # also called when the supervisor dies
         channel.on_snapshot = …       # returns the counters, anything that JSON can hold
-        channel.on_origins = …        # takes the new list of origin addresses
         channel.on_reopen = …
         await channel.ready()         # once the listeners are watched
         await channel.run()           # returns when the supervisor is gone
@@ -97,7 +95,6 @@ class WorkerChannel:
         self._channel = channel
         self.on_drain: Callable[[float], object] = _ignore
         self.on_snapshot: Callable[[], Mapping[str, Any]] = dict
-        self.on_origins: Callable[[list[str]], object] = _ignore
         self.on_reopen: Callable[[], object] = _ignore
 
     @classmethod
@@ -130,8 +127,6 @@ class WorkerChannel:
             self._channel.send({"draining": True})
         if (number := message.get("snapshot_request")) is not None:
             self._channel.send({"snapshot": dict(self.on_snapshot()), "id": number})
-        if (origins := message.get("origins")) is not None:
-            self.on_origins(list(origins))
         if message.get("reopen_logs"):
             self.on_reopen()
 
@@ -181,9 +176,6 @@ class SupervisorChannel:
     def drain(self, seconds: float) -> None:
         """Stop accepting, finish the open requests within that time, and exit."""
         self._channel.send({"drain": {"seconds": seconds}})
-
-    def origins(self, addresses: list[str]) -> None:
-        self._channel.send({"origins": addresses})
 
     def reopen_logs(self) -> None:
         self._channel.send({"reopen_logs": True})

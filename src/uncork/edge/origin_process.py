@@ -9,7 +9,6 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from enum import Enum
-from importlib.metadata import version
 from io import FileIO
 from typing import Any
 
@@ -44,11 +43,10 @@ def gunicorn_command(application: str, *, asgi: bool, workers: int, threads: int
         *("--workers", str(workers)),
         *("--keep-alive", str(KEEP_ALIVE_SECONDS)),
         *("--worker-class", "asgi" if asgi else "gthread"),
+        "--no-control-socket",
     ]
     if not asgi:
         command += ["--threads", str(threads)]
-    if int(version("gunicorn").partition(".")[0]) >= 25:
-        command.append("--no-control-socket")
     return tuple(command)
 
 

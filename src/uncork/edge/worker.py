@@ -96,7 +96,6 @@ class Worker:
             self.report,
             time.time,
         )
-        self.forwarder = forwarder
         return PageCache(
             self.loop,
             PageOptions(
@@ -212,13 +211,6 @@ class Worker:
         self.service.tick()
         self.loop.call_later(1.0005 - time.time() % 1.0, self.tick)
 
-    def use_origins(self, addresses: list[str]) -> None:
-        """The origin has moved: ask there from now on, and let the exchanges under way end."""
-        if self.origins is not None and self.service.pages is not None:
-            old, self.origins = self.origins, Origins([parse_origin(address) for address in addresses])
-            self.forwarder.origins = self.origins
-            old.retire()
-
     def reopen(self) -> None:
         if self.log is not None:
             self.log.reopen()
@@ -277,7 +269,6 @@ async def serve(setup: Setup) -> None:
     worker = Worker(current(), setup, channel.log)
     channel.on_drain = worker.drain
     channel.on_snapshot = worker.snapshot
-    channel.on_origins = worker.use_origins
     channel.on_reopen = worker.reopen
     worker.listen()
     worker.tick()
