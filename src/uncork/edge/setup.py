@@ -98,7 +98,7 @@ class Setup:
     listening Unix socket at `internal_paths[index]`, through which the other workers send the misses of the
     keys that this one is home to. `origins` are `http://host:port` or `http+unix:/path`; none when
     `static_only`. `internal_files` may be sent by X-Accel-Redirect and X-Sendfile only. `trust_forwarded`
-    are the networks (CIDR) whose Forwarded and X-Forwarded-* fields are believed.
+    are the networks (CIDR) whose X-Forwarded-* fields are believed.
     """
 
     index: int
