@@ -1,0 +1,212 @@
+"""The parts of docs/ that are made from the source: run as `python docs/_generate.py`, or `make docs`.
+
+Lives here: the tables of reasons, and what is supported, read from the `Source: RFC …` lines of the code.
+Doesn't know: the prose around them, which is left as it is; and `configuration.md`, which
+`python -m uncork.cli.reference` writes.
+
+Each part stands between `<!-- made: NAME -->` and `<!-- end -->` in a page.
+"""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from uncork.caching.storable import NotStorable
+from uncork.edge.decide import FORWARD, Why
+
+T = TypeVar("T", bound=Enum)
+
+DOCS = Path(__file__).parent
+SOURCE = DOCS.parent / "src" / "uncork"
+
+_PART = re.compile(r"(<!-- made: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# What a reason means to who reads it in a log; a member that is not told here ends the run.
+_WHYS = {
+    Why.HIT: "stored, and fresh",
+    Why.HIT_STALE: "stored, and stale (`stale-while-revalidate`) or purged softly; it is being renewed",
+    Why.STALE_ERROR: "stored, and stale: the origin failed (`stale-if-error`)",
+    Why.VALIDATED: "stored, and stale; the origin said 304, so it is good again",
+    Why.MISS: "nothing was stored for this URL",
+    Why.VARIANT_MISS: "something was stored for this URL, but for another query or other fields (`Vary`)",
+    Why.PURGED: "what was stored had been purged",
+    Why.EXPIRED: "what was stored was stale, and the origin sent a new one",
+    Why.REQUEST: "the client's `no-cache`, `max-age` or `min-fresh` asked for something newer",
+    Why.PASS_METHOD: "not a GET; or a HEAD of a page that is not stored",
+    Why.PASS_UPGRADE: "a WebSocket, or another protocol",
+    Why.PASS_CONTENT: "a GET or HEAD with content",
+    Why.PASS_AUTHORIZATION: "the request has `Authorization`",
+    Why.PASS_RANGE: "a part was asked of a page that is not stored",
+    Why.PASS_NO_STORE: "the request says `no-store`",
+    Why.PASS_KNOWN: "the last response could not be stored: for a minute nobody waits for another's",
+    Why.PASS_UNSHARED: "the response may not be stored, for one of the reasons below",
+    Why.ONLY_IF_CACHED: "the client wants a stored response only, and there is none: 504",
+    Why.ORIGIN_FAILED: "the origin takes no connection: 503",
+    Why.ORIGIN_TIMEOUT: "the origin took too long: 504",
+    Why.ORIGIN_BROKEN: "what the origin sent is no HTTP, or broke off: 502",
+}
+
+_NOT_STORABLE = {
+    NotStorable.METHOD: "only responses to GET are stored",
+    NotStorable.REQUEST_CONTENT: "the request had content, which no cache key holds",
+    NotStorable.REQUEST_NO_STORE: "the request said `no-store`",
+    NotStorable.AUTHORIZATION: "it had `Authorization`, and the response no `public` and the like",
+    NotStorable.INTERIM: "1xx is no response yet",
+    NotStorable.PARTIAL: "206 is a part",
+    NotStorable.NOT_MODIFIED: "304 has no content",
+    NotStorable.ABOUT_THE_REQUEST: "the status is about one request, not the page (408, 412, 416, 429, …)",
+    NotStorable.NOT_UNDERSTOOD: "`must-understand`, and a status that is not known here",
+    NotStorable.NO_STORE: "`no-store`",
+    NotStorable.PRIVATE: "`private`",
+    NotStorable.SET_COOKIE: "`Set-Cookie`, whatever else it says: a cookie is meant for one visitor",
+    NotStorable.VARY_ALL: "`Vary: *`",
+    NotStorable.STATUS: "a status that is cacheable only when the response names a lifetime",
+    NotStorable.NO_FRESHNESS: "no lifetime, no validator, and no lifetime by default",
+    NotStorable.ALREADY_STALE: "stale when it came, and no validator",
+}
+
+_RFCS = {
+    "1952": "GZIP file format",
+    "2046": "MIME media types",
+    "3986": "URI: generic syntax",
+    "5861": "stale-while-revalidate and stale-if-error",
+    "6265": "HTTP state management (cookies)",
+    "6585": "additional status codes",
+    "7239": "Forwarded",
+    "7303": "XML media types",
+    "7725": "status 451",
+    "7763": "text/markdown",
+    "7932": "Brotli",
+    "8246": "immutable responses",
+    "8259": "JSON",
+    "8615": "well-known URIs",
+    "8878": "Zstandard",
+    "9110": "HTTP semantics",
+    "9111": "HTTP caching",
+    "9112": "HTTP/1.1",
+    "9211": "Cache-Status",
+    "9213": "targeted cache control",
+    "9239": "JavaScript media types",
+    "9651": "structured field values",
+    "9875": "cache groups",
+}
+
+
+def reasons() -> str:
+    """What becomes of a request: each `Why`, and how `Cache-Status` tells it."""
+    told = [_row("reason", "`Cache-Status`", ""), _row("---", "---", "---")]
+    told += [_row(f"`{why.value}`", _status(why), _WHYS[why]) for why in _all(Why, _WHYS)]
+    return "\n".join(told)
+
+
+def _status(why: Why) -> str:
+    if why is Why.HIT:
+        return "`hit`"
+    if why in (Why.HIT_STALE, Why.STALE_ERROR):
+        return f"`hit`, `detail={why.value}`"
+    if why is Why.VALIDATED:
+        return "as of the reason it was asked for, `fwd-status=304`"
+    if why in FORWARD:
+        return f"`fwd={FORWARD[why].value}`, `detail={why.value}`"
+    return "–"
+
+
+def hindrances() -> str:
+    """Each reason not to store a response."""
+    told = [_row("reason", ""), _row("---", "---")]
+    told += [_row(f"`{one.value}`", _NOT_STORABLE[one]) for one in _all(NotStorable, _NOT_STORABLE)]
+    return "\n".join(told)
+
+
+def _all(members: type[T], told: dict[T, str]) -> list[T]:
+    missing = [one for one in members if one not in told]
+    if missing:
+        sys.exit(f"{Path(__file__).name}: say what these mean: {', '.join(map(str, missing))}")
+    return list(members)
+
+
+class Citation(NamedTuple):
+    rfc: str
+    section: str  # "" for the whole RFC
+    module: str  # "semantics.ranges"
+
+
+# What may follow "Source:", over several lines of a docstring or comment.
+_SOURCE = re.compile(r"Source:((?:\s|#|,|;|RFC [0-9]+(?:'s \w+)?|§[0-9.]*[0-9]|to (?=§)|\([^()]*\))+)")
+_CITED = re.compile(r"RFC ([0-9]+)|§([0-9.]*[0-9](?: to §[0-9.]*[0-9])?)")
+
+
+def citations() -> Iterator[Citation]:
+    """All of the source, file by file."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        for found in _SOURCE.finditer(path.read_text()):
+            rfc, whole = "", False
+            for number, section in _CITED.findall(" ".join(found[1].replace("#", " ").split())):
+                if number:
+                    if whole:
+                        yield Citation(rfc, "", module)
+                    rfc, whole = number, True
+                elif rfc:
+                    whole = False
+                    yield Citation(rfc, section, module)
+            if whole:
+                yield Citation(rfc, "", module)
+
+
+def supported() -> str:
+    """A table for each RFC: the sections that are cited, and by what."""
+    places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for rfc, section, module in citations():
+        if module not in places[rfc][section]:
+            places[rfc][section].append(module)
+    told = []
+    # The most cited first: they are what Uncork is about.
+    for rfc in sorted(places, key=lambda rfc: (-len(places[rfc]), rfc)):
+        link = f"https://www.rfc-editor.org/rfc/rfc{rfc}"
+        told += [f"### [RFC {rfc}]({link}): {_RFCS[rfc]}", ""]
+        told += [_row("section", "implemented in"), _row("---", "---")]
+        for section in sorted(places[rfc], key=_order):
+            named = f"[§{section}]({link}#section-{section.split()[0]})" if section else "all"
+            told.append(_row(named, ", ".join(f"`{module}`" for module in places[rfc][section])))
+        told.append("")
+    return "\n".join(told).rstrip()
+
+
+def _order(section: str) -> tuple[list[int], str]:
+    return [int(part) for part in section.split()[0].split(".")] if section else [], section
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "reasons": reasons,
+    "hindrances": hindrances,
+    "supported": supported,
+}
+
+
+def made(page: str) -> str:
+    """A page with its made parts made anew."""
+    return _PART.sub(lambda part: f"{part[1]}{PARTS[part[2]]()}\n{part[3]}", page)
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Each page that has such parts, and what it should be."""
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text()
+        if _PART.search(page):
+            yield path, made(page)
+
+
+if __name__ == "__main__":
+    for path, page in pages():
+        changed = path.read_text() != page
+        path.write_text(page)
+        print(f"{path.relative_to(DOCS.parent)}: {'written' if changed else 'as it was'}")
