@@ -109,7 +109,7 @@ class PurgeClock:
         """Publish the counter of a purger that died on the way; whether there was one. Lock held.
 
         What it had stored is then purged, and new pages in these slots are valid again. What it had not
-        stored it never acknowledged.
+        stored it never acknowledged. The next purge does the same: it publishes that very counter.
         """
         words = self.words
         if words[ANNOUNCED] <= words[COUNTER]:

@@ -102,7 +102,6 @@ class ClockTable:
                 if clock.words[layout.CLEAN]:
                     clock.words[layout.CLEAN] = 0
                     self._map.flush(0, _HEADER_BYTES)
-                clock.settle()
                 return clock.purge(slots, soft)
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
