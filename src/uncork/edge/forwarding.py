@@ -16,7 +16,7 @@ from uncork.edge.internal import InternalFiles
 from uncork.net.loop import current
 from uncork.pages.tags import TAG_FIELDS
 from uncork.semantics.fields import Field, Fields, names
-from uncork.semantics.messages import HOP_BY_HOP, IDEMPOTENT_METHODS
+from uncork.semantics.messages import HOP_BY_HOP, IDEMPOTENT_METHODS, Response
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError, OriginFailure
 from uncork.upstream.origins import Origins
@@ -107,9 +107,9 @@ class Forwarder:
         )
         return await (to or self.origins).send(head, method=method, retry=method in IDEMPOTENT_METHODS)
 
-    async def forward(self, exchange: Exchange, why: Why) -> Upstream | None:
-        """Forward an exchange, content and all, and relay the response; the response's head, or None when
-        there was none and the client was told so. Raises ClientGone."""
+    async def forward(self, exchange: Exchange, why: Why, received: Callable[[Response], None]) -> None:
+        """Forward an exchange, content and all, and relay the response, or tell the client that there is
+        none. `received` is called with its head before the client gets any of it. Raises ClientGone."""
         request = exchange.request
         fields = origin_fields(exchange, request.fields, self._trusted(exchange.client.address))
         upgrade = why is Why.PASS_UPGRADE
@@ -126,12 +126,12 @@ class Forwarder:
             )
         except OriginError as error:
             self.fail(exchange, error)
-            return None
+            return
+        received(Response(upstream.status, upstream.fields))
         if upstream.status == 101:
             await self._tunnel(exchange, upstream, why)
         else:
             await self.relay(exchange, upstream, why)
-        return upstream
 
     async def relay(self, exchange: Exchange, upstream: Upstream, why: Why) -> None:
         """Send the client a response of the origin as it comes. Raises ClientGone."""

@@ -166,10 +166,9 @@ class PageCache:
             await self._pass(exchange, why)
 
     async def _pass(self, exchange: Exchange, why: Why) -> None:
-        request = exchange.request
-        upstream = await self.forwarder.forward(exchange, why)
-        if upstream is not None and why is Why.PASS_METHOD:
-            self._invalidate(request, Response(upstream.status, upstream.fields))
+        await self.forwarder.forward(
+            exchange, why, lambda response: self._invalidate(exchange.request, response)
+        )
 
     def _invalidate(self, request: Request, response: Response) -> None:
         """What an unsafe request has made old. Source: RFC 9111 §4.4, RFC 9875 §3"""
@@ -299,8 +298,15 @@ class PageCache:
             with flight:
                 validating = stored is not None and isinstance(decision, Revalidate)
                 while True:
-                    stamp = self.table.clock.stamp()
+                    clock = self.table.clock
+                    stamp = clock.stamp()
                     requested_at = time.time()
+                    # Purged since it was decided, or softly: a date has the precision of a second, and
+                    # might bring it back.
+                    if stored is not None and (
+                        clock.verdict(stored.page.stamp, stored.page.slots) is not Verdict.VALID
+                    ):
+                        validating = False
                     if validating and stored is not None:
                         fields = validating_fields(request.fields, stored.page.fields)
                     else:
@@ -330,6 +336,8 @@ class PageCache:
     ) -> bool:
         """Freshen the stored page by a 304; False when it has to be fetched after all."""
         fields = freshen(stored.page.fields, upstream.fields)
+        if vary_names(fields) != vary_names(stored.page.fields):
+            return False
         plan = plan_storing(
             replace(request, method=b"GET"),
             Response(stored.page.status, fields),
@@ -339,7 +347,9 @@ class PageCache:
         )
         if not isinstance(plan, Freshness):
             return False
-        page = replace(stored.page, fields=fields, freshness=plan, stamp=stamp)
+        page = replace(
+            stored.page, fields=fields, freshness=plan, stamp=stamp, slots=self._slots(request, fields)
+        )
         try:
             renewed = self.store.freshen(found.key, stored, page)
         except StoreFull as full:
@@ -442,18 +452,13 @@ class PageCache:
     ) -> tuple[Page, DiskWriter | None, bytes]:
         """The page that a response becomes, where it is to be written (None: nowhere), and its key."""
         names = [WHOLE_QUERY, *(b"field:" + name for name in vary_names(response.fields) or ())]
-        origin = request.scheme + b"://" + request.authority
-        tags = [
-            *url_tags(request.authority, request.path, request.query),
-            *response_tags(response.fields, origin),
-        ]
         page = Page(
             url=request.url,
             status=response.status,
             fields=storable_fields(response.fields),
             freshness=plan,
             stamp=stamp,
-            slots=tag_slots(tags, self.table.clock.slots),
+            slots=self._slots(request, response.fields),
         )
         try:
             where = place(self.store, request, found.primary, names)
@@ -464,6 +469,12 @@ class PageCache:
         except TooLarge:  # a head of absurd size: served, never stored
             pass
         return page, None, found.key
+
+    def _slots(self, request: Request, fields: Fields) -> tuple[int, ...]:
+        """Where the tags of a response stand: those of its URL, and those that it names."""
+        origin = request.scheme + b"://" + request.authority
+        tags = url_tags(request.authority, request.path, request.query)
+        return tag_slots([*tags, *response_tags(fields, origin)], self.table.clock.slots)
 
     def _full(self, full: StoreFull) -> None:
         if full.first:
