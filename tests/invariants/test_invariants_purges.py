@@ -110,7 +110,7 @@ class Run:
             while self.running():
                 row = random_row(dice)
                 try:
-                    response = client.ask(f"/rows/{row}", "POST", b"")
+                    response = client.ask(f"/fresh/{row}", "POST", b"")
                 except Broken:
                     continue
                 if response.status == 200:
@@ -170,14 +170,13 @@ def random_row(dice: random.Random) -> int:
 def random_page(dice: random.Random) -> tuple[str, str]:
     """A target and an Accept-Language: some pages over and over, some hardly ever."""
     rows = sorted({random_row(dice) for _ in range(dice.choice((1, 1, 1, 1, 1, 2, 3)))})
+    kind = dice.choice(list(rows_app.KINDS)) if dice.random() < 0.3 else "fresh"
     query = []
-    if dice.random() < 0.3:
-        query.append("kind=" + dice.choice(list(rows_app.KINDS)))
     if dice.random() < 0.1:
         query.append("pad=" + dice.choice(("3000", "200000")))
     if dice.random() < 0.05:
         query.append("slow=" + dice.choice(("0.01", "0.05", "0.2")))
-    target = "/rows/" + ",".join(map(str, rows)) + ("?" + "&".join(query) if query else "")
+    target = f"/{kind}/" + ",".join(map(str, rows)) + ("?" + "&".join(query) if query else "")
     return target, "de" if dice.random() < 0.1 else "en"
 
 

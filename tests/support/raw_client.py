@@ -62,11 +62,12 @@ class RawClient:
         return self.response(method)
 
     def send(self, data: bytes) -> None:
+        sock = self.connect()
         try:
-            self.connect().sendall(data)
+            sock.sendall(data)
         except OSError as error:
             self.close()
-            raise Broken(str(error)) from None
+            raise Broken(f"closed before the request: {error}") from None
 
     def response(self, method: str = "GET") -> Response:
         """The next response on this connection; those of the class 1xx are passed over."""
@@ -117,7 +118,7 @@ class RawClient:
             data = self._some()
             if not data:
                 self.close()
-                raise Broken(f"ended after {self._seen[-100:]!r}")
+                raise Broken(f"ended after {self._seen[-100:]!r}" if self._seen else "closed before an answer")
             self._seen += data
         at += len(mark)
         found, self._seen = self._seen[:at], self._seen[at:]
@@ -143,6 +144,9 @@ class RawClient:
         except TimeoutError:
             self.close()
             raise AssertionError(f"no answer in {self.timeout:g} s") from None
+        except ConnectionResetError:
+            self.close()
+            raise Broken("reset" if self._seen else "closed before an answer: reset") from None
         except OSError as error:
             self.close()
             raise Broken(str(error)) from None

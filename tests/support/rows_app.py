@@ -1,10 +1,10 @@
 """A WSGI application whose pages read rows of a SQLite file and say which; for the purge's tests.
 
-    GET  /rows/1,4          what rows 1 and 4 hold, a line each: "ROW VERSION", and padding that tells its row
+    GET  /KIND/1,4          what rows 1 and 4 hold, a line each: "ROW VERSION", and padding that tells its row
          ?slow=SECONDS      … which it waits after it has read them
-         ?kind=NAME         fresh: for an hour. etag, dated, swr, sie: see KINDS
          ?pad=BYTES         of padding in all
-    POST /rows/4            a new version of row 4: committed, then purged, then answered with its number
+    POST /KIND/4            a new version of row 4: committed, then purged, then answered with its number
+    GET  /pid               the process
 
 `ROWS_DB` names the file, `UNCORK_STATE_DIR` where the purge clock is.
 """
@@ -23,6 +23,7 @@ from uncork.purging.table import ClockTable
 
 KINDS = {
     "fresh": "max-age=3600",
+    "vary": "max-age=3600",  # … and says that it depends on the language
     "etag": "max-age=1, must-revalidate",  # is validated with a strong validator of its own
     "dated": "max-age=1, must-revalidate",  # … with a date whose precision is a second
     "swr": "max-age=1, stale-while-revalidate=3600",
@@ -72,7 +73,7 @@ def versions(body: bytes) -> dict[int, int]:
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     connection, table = _opened()
     kind, _, wanted = environ["PATH_INFO"][1:].partition("/")
-    if kind != "rows":
+    if kind == "pid":
         start_response("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "no-store")])
         return [b"%d\n" % os.getpid()]
     rows = [int(row) for row in wanted.split(",")]
@@ -86,13 +87,13 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         f"SELECT id, version, changed FROM rows WHERE id IN ({marks}) ORDER BY id", rows
     ).fetchall()
     time.sleep(float(query.get("slow", "0")))
-    kind = query.get("kind", "fresh")
     fields = [
         ("Content-Type", "text/plain"),
         ("Cache-Control", KINDS[kind]),
         ("Cache-Tag", ", ".join(f"row-{row}" for row in rows)),
-        ("Vary", "Accept-Language"),
     ]
+    if kind == "vary":
+        fields.append(("Vary", "Accept-Language"))
     etag = '"' + "-".join(f"{row}.{version}" for row, version, _ in found) + '"'
     modified = formatdate(max(changed for *_, changed in found), usegmt=True)
     if kind == "etag":
