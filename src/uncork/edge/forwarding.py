@@ -66,14 +66,10 @@ def client_fields(fields: Fields, keep_tags: bool) -> list[Field]:
 
 def with_status(fields: list[Field], member: bytes) -> Fields:
     """With our member of Cache-Status behind those of caches nearer to the origin."""
-    before = None
-    for i, (name, value) in enumerate(fields):
-        if name == b"cache-status":
-            before = value
-            del fields[i]
-            break
-    fields.append((b"cache-status", joined(before, member)))
-    return Fields(fields)
+    before = [value for name, value in fields if name == b"cache-status"]
+    if before:
+        fields = [item for item in fields if item[0] != b"cache-status"]
+    return Fields((*fields, (b"cache-status", joined(b", ".join(before), member))))
 
 
 class Forwarder:

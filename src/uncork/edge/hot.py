@@ -56,6 +56,7 @@ class Hot:
 
     __slots__ = (
         "charged",
+        "dated",
         "epoch",
         "etag",
         "hits",
@@ -86,6 +87,7 @@ class Hot:
         self.text = b""
         self.not_modified_text = b""
         self.length = 0  # of the content
+        self.dated = False  # a stored page keeps the Date that its origin gave it
         self.logged = b""  # what the access log made of it
         self.logged_not_modified = b""
         self.until = 0.0
@@ -99,17 +101,21 @@ class Hot:
 
 
 class Profile:
-    """What all plain heads of a kind share, and the memos for them by request line."""
+    """What all plain heads of a kind share, and the memos for them by request line.
 
-    __slots__ = ("hot", "keep_alive")
+    `codings` are those that are accepted by name; empty both when the field is absent and when it names none.
+    """
 
-    def __init__(self, keep_alive: bool) -> None:
+    __slots__ = ("codings", "hot", "keep_alive")
+
+    def __init__(self, keep_alive: bool, codings: tuple[bytes, ...]) -> None:
         self.hot: dict[bytes, Hot] = {}
         self.keep_alive = keep_alive
+        self.codings = codings
 
 
 # For heads that are not plain: its table stays empty.
-NO_PROFILE = Profile(True)
+NO_PROFILE = Profile(True, ())
 
 
 class HotTable:
@@ -159,7 +165,7 @@ class HotTable:
         if profile is None:
             if len(self._profiles) >= _MOST_PROFILES:
                 return NO_PROFILE
-            profile = self._profiles[key] = Profile(connection != b"close")
+            profile = self._profiles[key] = Profile(connection != b"close", codings)
         return profile
 
     def add(self, profile: Profile, line: bytes, hot: Hot) -> None:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from uncork.caching import freshness
-from uncork.caching.status import cache_status
+from uncork.caching.status import cache_status, joined
 from uncork.edge.accesslog import AccessLog
 from uncork.edge.answers import Answer, FilePart, body_length
 from uncork.edge.client import Client
@@ -38,6 +38,10 @@ from uncork.wire.writing import field_lines, status_line
 
 # For how long a file or page is sent from memory before it is looked at again. Seconds.
 LOOK_AGAIN = 0.25
+
+
+# The input that profiles tell apart: see `uncork.pages.keys`.
+ACCEPT_ENCODING = b"field:accept-encoding"
 
 
 class Reason(Enum):
@@ -203,13 +207,16 @@ class Service:
     ) -> None:
         """Leave a memo of an answer from the store. `answer` lacks the fields that change with time."""
         profile, line = self.profile_line(exchange)
-        # What selects among the pages of this URL must be in the request line.
-        if profile is NO_PROFILE or not all(name.startswith(b"query") for name in found.names):
+        # What selects among the pages of this URL must be in the request line, or in the profile.
+        if profile is NO_PROFILE or not all(
+            name.startswith(b"query") or (name == ACCEPT_ENCODING and profile.codings) for name in found.names
+        ):
             return
         hot = _ready(answer, profile.keep_alive)
         if hot is None:
             return
         assert self.pages is not None
+        before = answer.fields.get(b"cache-status")
         path = self.pages.store.path_of(found.key).encode()
         watched = Watched(True, ((path, state_of(os.fstat(stored.fd))),))
         page = stored.page
@@ -225,10 +232,9 @@ class Service:
                 or not watched.unchanged()
             ):
                 return False
-            member = cache_status(True, ttl=freshness.remaining(page.freshness, wall))
-            self.assemble(
-                hot, ((b"age", freshness.age_value(page.freshness, wall)), (b"cache-status", member))
-            )
+            age = freshness.age_value(page.freshness, wall)
+            status = joined(before, cache_status(True, ttl=freshness.remaining(page.freshness, wall)))
+            self.assemble(hot, ((b"age", age), (b"cache-status", status)))
             now = self.loop.poller.now
             hot.until = min(self._next_second, now + LOOK_AGAIN, now + fresh_until - wall)
             return True
@@ -241,7 +247,7 @@ class Service:
         """Make a memo's bytes anew for this second. `extra` are the fields that change with time."""
         whole = hot.whole
         body = b"" if hot.part is not None else whole[len(whole) - hot.length :]
-        changing = self.date_line + field_lines(extra)
+        changing = field_lines(extra) if hot.dated else self.date_line + field_lines(extra)
         hot.whole = b"".join((status_line(hot.status), changing, hot.text, body))
         hot.not_modified = b"".join((status_line(304), changing, hot.not_modified_text))
 
@@ -299,6 +305,8 @@ def _ready(answer: Answer, keep_alive: bool) -> Hot | None:
     hot = Hot(answer.status, str(answer.reason.value), None if etag is None else parse_etag(etag))
     connection: tuple[Field, ...] = () if keep_alive else ((b"connection", b"close"),)
     hot.length = body_length(body)
+    hot.dated = b"date" in fields
+    fields = fields.without(b"cache-status")
     hot.text = field_lines((*fields, (b"content-length", b"%d" % hot.length), *connection)) + b"\r\n"
     kept = [item for item in fields if item[0] not in NOT_IN_304]
     hot.not_modified_text = field_lines((*kept, *connection)) + b"\r\n"
