@@ -103,12 +103,13 @@ class Hot:
 class Profile:
     """What all plain heads of a kind share, and the memos for them by request line.
 
-    `codings` are those that are accepted by name; empty both when the field is absent and when it names none.
+    `codings` are those that are accepted, or the field's value where that gives weights; empty when the
+    field is absent, and when it names none that is known.
     """
 
     __slots__ = ("codings", "hot", "keep_alive")
 
-    def __init__(self, keep_alive: bool, codings: tuple[bytes, ...]) -> None:
+    def __init__(self, keep_alive: bool, codings: bytes | tuple[bytes, ...]) -> None:
         self.hot: dict[bytes, Hot] = {}
         self.keep_alive = keep_alive
         self.codings = codings
