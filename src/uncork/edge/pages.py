@@ -243,7 +243,8 @@ class PageCache:
             if flown.stored is not None:
                 stored = replace(flown.stored, fd=os.dup(flown.stored.fd))
                 member = self._forwarded(flown, why, not leads)
-                if not self._answer(exchange, found, stored, flown.why, member):
+                told = flown.why if flown.why is Why.VALIDATED else why
+                if not self._answer(exchange, found, stored, told, member):
                     await self._pass(exchange, why)
                 return None
             fields = client_fields(page.fields, self.options.keep_tags)
