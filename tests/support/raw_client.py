@@ -118,7 +118,7 @@ class RawClient:
             data = self._some()
             if not data:
                 self.close()
-                raise Broken(f"ended after {self._seen[-100:]!r}" if self._seen else "closed before an answer")
+                raise Broken(f"ended after {self._seen[-100:]!r}" if self._seen else "ended unanswered")
             self._seen += data
         at += len(mark)
         found, self._seen = self._seen[:at], self._seen[at:]
