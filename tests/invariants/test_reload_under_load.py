@@ -49,7 +49,9 @@ def test_no_request_fails(tmp_path: Path) -> None:
                         counts["posts"] += 1
                         continue
                     slow = "?slow=0.1" if chance < 0.1 else "?pad=300000" if chance < 0.15 else ""
-                    response = ask(client, f"/{'swr' if chance > 0.9 else 'fresh'}/{row}{slow}", "GET", counts)
+                    response = ask(
+                        client, f"/{'swr' if chance > 0.9 else 'fresh'}/{row}{slow}", "GET", counts
+                    )
                     assert response.status == 200, response
                     assert row in rows_app.versions(response.body)
                     counts["gets"] += 1
