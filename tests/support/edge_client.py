@@ -90,10 +90,13 @@ class Client:
         return found + mark
 
     def exactly(self, count: int) -> bytes:
-        while len(self.seen) < count:
-            assert self.more(), f"closed after {len(self.seen)} of {count} bytes"
-        data, self.seen = self.seen[:count], self.seen[count:]
-        return data
+        found = bytearray(self.seen)
+        while len(found) < count:
+            data = self.sock.recv(1 << 18)
+            assert data, f"closed after {len(found)} of {count} bytes"
+            found += data
+        self.seen = bytes(found[count:])
+        return bytes(found[:count])
 
     def head(self) -> Reply:
         first, *lines = self.until(b"\r\n\r\n")[:-4].decode("latin-1").split("\r\n")

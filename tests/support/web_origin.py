@@ -91,13 +91,14 @@ class Line:
         return self._exactly(int(asked["content-length"] or "0"))
 
     def _exactly(self, count: int) -> bytes:
-        while len(self.seen) < count:
-            data = self.sock.recv(65536)
+        found = bytearray(self.seen)
+        while len(found) < count:
+            data = self.sock.recv(1 << 18)
             if not data:
                 raise EOFError
-            self.seen += data
-        data, self.seen = self.seen[:count], self.seen[count:]
-        return data
+            found += data
+        self.seen = bytes(found[count:])
+        return bytes(found[:count])
 
 
 Answer = bytes | Callable[[Asked, Line], object]
