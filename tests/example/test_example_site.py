@@ -130,25 +130,35 @@ class Visitor:
         return self
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    data = tmp_path_factory.mktemp("eventseer")
-    (data / ".uncork").mkdir()
+def environment(data: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    environment = kept | {
+    return kept | {
         "DJANGO_SETTINGS_MODULE": "eventseer.settings",
         "EVENTSEER_DATA": str(data),
         "UNCORK_STATE_DIR": str(data / ".uncork"),
         "PYTHONWARNINGS": "error",
     }
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    data = tmp_path_factory.mktemp("eventseer")
+    (data / ".uncork").mkdir()
     made = subprocess.run(
-        [sys.executable, "-c", SET_UP], cwd=SITE, env=environment, text=True, capture_output=True, timeout=120
+        [sys.executable, "-c", SET_UP],
+        cwd=SITE,
+        env=environment(data),
+        text=True,
+        capture_output=True,
+        timeout=120,
     )
     assert made.returncode == 0, made.stderr
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", "2"]
         command += ["--no-control-socket", "--log-level", "warning", "eventseer.wsgi"]
-        with subprocess.Popen(command, cwd=SITE, env=environment, pass_fds=[listener.fileno()]) as server:
+        with subprocess.Popen(
+            command, cwd=SITE, env=environment(data), pass_fds=[listener.fileno()]
+        ) as server:
             try:
                 yield Site(listener.getsockname()[1], data, made.stdout)
             finally:
@@ -476,6 +486,85 @@ def test_what_is_saved_is_purged_at_commit(visitor: Visitor, event: str) -> None
         table.close()
 
 
+# What an editor does, to an event and to those around it; each line is a transaction.
+EDITS = """
+Attachment.objects.create(event=event, title="t", file=ContentFile(b"t", "t.txt"))
+Comment.objects.create(event=event, name="Ada", text="Hello")
+event.title = "A title of its own"; event.save()
+event.starts = event.ends = date(2031, 1, 1); event.save()
+person.family = "Zyx"; person.save()
+Person(given="Ada", family="Zz").save()
+person.organisation = other; person.save()
+person.topic = Topic.objects.exclude(pk=person.topic_id).first(); person.save()
+other.name = "Other Name"; other.save()
+event.organisation.name = "New Name"; event.organisation.save()
+topic.name = "New topic"; topic.save()
+topic.discipline = "maths" if topic.discipline != "maths" else "ai"; topic.save()
+event.topics.remove(topic)
+event.topics.set([topic, Topic.objects.last()])
+event.topics.clear()
+event.organisation = other; event.save()
+Role.objects.create(event=event, person=Person.objects.last(), kind=1)
+Role.objects.filter(event=event).first().delete()
+event.acronym = "ZYX"; event.save()
+Event(acronym=event.acronym, title="x", starts=date(2031, 2, 1), ends=date(2031, 2, 1)).save()
+Person.objects.get(pk=person.pk).delete()
+Organisation.objects.get(pk=other.pk).delete()
+Event.objects.get(pk=event.pk).delete()
+""".strip().splitlines()
+
+EDITOR = """
+import sys, django; django.setup()
+from datetime import date
+from django.core.files.base import ContentFile
+from django.db import transaction
+from events.models import *
+event = Event.objects.get(pk=int(sys.argv[1]))
+person, topic = event.roles.last().person, event.topics.first()
+busy = [event.organisation_id, person.organisation_id]
+other = Organisation.objects.exclude(pk__in=busy).first()
+print("ready", flush=True)
+for line in sys.stdin:
+    with transaction.atomic():
+        exec(line)
+    print("done", flush=True)
+"""
+
+
+def test_every_page_that_an_edit_alters_is_purged(visitor: Visitor) -> None:
+    """Whatever page has other bytes after an edit carried a tag that the edit purged."""
+    event = first_event(visitor, "upcoming")
+    around = Page(visitor.get(event).text).links
+    pages = ["/", "/events/", "/events/?when=open", "/people/", "/people/z/", "/topics/", "/organisations/"]
+    pages += ["/search/?q=conference", "/search/?q=ma", "/feeds/events.rss"]
+    pages += ["/sitemap-events.xml", event, f"/api/events/{number(event)}.json", f"{event}event.ics"]
+    for kind in ("events", "people", "topics", "organisations"):
+        pages += [url for url in around if re.fullmatch(rf"/{kind}/\d[\w-]*/", url)][-3:]
+    kept = {url: visitor.get(url) for url in pages}
+    altered = Counter[str]()
+    table = ClockTable(visitor.site.data / ".uncork")
+    command = [sys.executable, "-c", EDITOR, str(number(event))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=SITE, env=environment(visitor.site.data), **pipes) as editor:
+        assert editor.stdout.readline() == "ready\n"
+        for edit in EDITS:
+            stamp = table.clock.stamp()
+            editor.stdin.write(f"{edit}\n")
+            editor.stdin.flush()
+            assert editor.stdout.readline() == "done\n", edit
+            for url, page in kept.items():
+                now = visitor.get(url)
+                if (now.status, now.location, now.body) != (page.status, page.location, page.body):
+                    altered[edit] += 1
+                    slots = tuple(table.slot(tag.encode()) for tag in page.tags)
+                    assert table.clock.verdict(stamp, slots) is Verdict.PURGED, f"{edit!r} altered {url}"
+                    kept[url] = now
+        editor.stdin.close()
+        assert editor.wait(30) == 0
+    table.close()
+    assert [edit for edit in EDITS if not altered[edit]] == []
+
+
 @pytest.mark.parametrize(
     "model", ["event", "person", "topic", "organisation", "comment", "follow", "attachment"]
 )
@@ -541,5 +630,5 @@ assert world(1) != world(2)
 
 
 def test_a_seed_always_gives_the_same_world() -> None:
-    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "eventseer.settings"}
-    subprocess.run([sys.executable, "-c", SAME_WORLD], cwd=SITE, env=environment, check=True, timeout=60)
+    nowhere = environment(Path(os.devnull))
+    subprocess.run([sys.executable, "-c", SAME_WORLD], cwd=SITE, env=nowhere, check=True, timeout=60)

@@ -20,7 +20,7 @@ class NewestEvents(Feed):
     description = subtitle = "Calls for papers, conferences and workshops as they become known."
 
     def get_object(self, request: HttpRequest, **arguments: Any) -> None:
-        depends_on(request, "events")
+        depends_on(request, "events", "topics")
 
     def link(self) -> str:
         return reverse("events")
@@ -54,7 +54,7 @@ class NewestEventsAtom(NewestEvents):
 class TopicFeed(NewestEvents):
     def get_object(self, request: HttpRequest, **arguments: Any) -> Topic:
         topic = get_or_404(Topic.objects.all(), arguments["pk"])
-        depends_on(request, topic, "events")
+        depends_on(request, topic, "events", "topics")
         return topic
 
     def title(self, topic: Topic) -> str:

@@ -17,19 +17,22 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Model
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_save
 from django.http import HttpRequest, HttpResponse
 
 from events.models import Attachment, Comment, Event, Organisation, Person, Role, Topic
 
 View = Callable[..., HttpResponse]
 
-_LIST_TAGS = {Event: "events", Person: "people", Topic: "topics", Organisation: "organisations"}
-
 
 def tag(thing: Model | str) -> str:
     """The tag of an object, `event-42`; a string is a tag already."""
     return thing if isinstance(thing, str) else f"{thing._meta.model_name}-{thing.pk}"
+
+
+def series(event: Event) -> str:
+    """The tag of all editions of an event."""
+    return f"series-{event.acronym}".replace(" ", "-").replace(",", "-")
 
 
 def depends_on(request: HttpRequest, *things: Model | str | None) -> None:
@@ -96,32 +99,50 @@ def _purge_at_commit(*things: Model | str | None) -> None:
     transaction.on_commit(lambda: purge(tags))
 
 
-def _object_changed(sender: type[Model], instance: Any, **_: Any) -> None:
-    things: list[Model | str | None] = [instance, _LIST_TAGS[sender]]
-    if isinstance(instance, Event) and instance.pk is not None:
-        things += [instance.organisation, *instance.topics.all()]
-    elif isinstance(instance, Person):
-        things += [instance.organisation, instance.topic]
-    _purge_at_commit(*things)
+def _surroundings(instance: Model) -> list[Model | str | None]:
+    """The lists and objects whose pages an object is on, or moves about on."""
+    around: list[Model | str | None] = [instance]
+    match instance:
+        case Event():
+            topics = instance.topics.all() if instance.pk is not None else ()
+            # The number of its events stands beside an organisation.
+            around += ["events", "organisations", series(instance), instance.organisation, *topics]
+        case Person():
+            around += ["people", "organisations", instance.organisation, instance.topic]
+        case Topic():
+            around += ["topics"]
+        case Organisation():
+            around += ["organisations"]
+        case Role():
+            # People stand in the order of how much they do.
+            around += [instance.event, *_surroundings(instance.person)]
+        case Comment() | Attachment():
+            around = [instance.event]
+    return around
 
 
-def _part_changed(instance: Any, **_: Any) -> None:
-    _purge_at_commit(
-        f"event-{instance.event_id}", f"person-{instance.person_id}" if isinstance(instance, Role) else None
-    )
+def _changing(sender: type[Model], instance: Model, **_: Any) -> None:
+    """Before: as it is in the database, for it may move away from there."""
+    if instance.pk is not None and (stored := sender.objects.filter(pk=instance.pk).first()) is not None:
+        _purge_at_commit(*_surroundings(stored))
 
 
-def _topics_changed(instance: Event | Topic, pk_set: set[int] | None, reverse: bool, **_: Any) -> None:
+def _changed(instance: Model, **_: Any) -> None:
+    _purge_at_commit(*_surroundings(instance))
+
+
+def _topics_changed(
+    instance: Event | Topic, action: str, pk_set: set[int] | None, reverse: bool, **_: Any
+) -> None:
     others = "event" if reverse else "topic"
-    _purge_at_commit(instance, "events", "topics", *(f"{others}-{pk}" for pk in pk_set or ()))
+    around = instance.topics.all() if action == "pre_clear" and not reverse else ()
+    _purge_at_commit(instance, "events", "topics", *around, *(f"{others}-{pk}" for pk in pk_set or ()))
 
 
 def connect() -> None:
     """Listen to the models. Called once, by the application's `ready`."""
-    for model in _LIST_TAGS:
-        post_save.connect(_object_changed, model)
-        post_delete.connect(_object_changed, model)
-    for model in (Role, Comment, Attachment):
-        post_save.connect(_part_changed, model)
-        post_delete.connect(_part_changed, model)
+    for model in (Event, Person, Topic, Organisation, Role, Comment, Attachment):
+        pre_save.connect(_changing, model)
+        post_save.connect(_changed, model)
+        pre_delete.connect(_changing, model)
     m2m_changed.connect(_topics_changed, Event.topics.through)

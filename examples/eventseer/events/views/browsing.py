@@ -1,8 +1,10 @@
 """The public pages. Each is the same for everybody: no session, user or CSRF token is looked at here."""
 
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -12,17 +14,23 @@ from events.models import Discipline, Event, Organisation, Person, Role, Topic
 from events.paging import number, page_of
 from events.places import COUNTRIES
 from events.searching import find_events, find_people, prefix
-from eventseer.cachetags import depends_on, public
+from eventseer.cachetags import depends_on, public, series
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _SHOWN_OF_A_SHELF = 40
 
 
-def get_or_404(rows, pk):
-    try:
-        return rows.get(pk=pk)
-    except rows.model.DoesNotExist:
-        raise Http404(f"There is no {rows.model._meta.verbose_name} {pk}.") from None
+def get_or_404(rows: "QuerySet[Any]", pk: int) -> Any:
+    """As Django's own, with a message for people."""
+    found = rows.filter(pk=pk).first()
+    if found is None:
+        raise Http404(f"There is no {rows.model._meta.verbose_name} {pk}.")
+    return found
+
+
+def employers(people: Iterable[Person]) -> Iterator[Organisation | None]:
+    """Where they work: the name stands below theirs."""
+    return (person.organisation for person in people)
 
 
 @public
@@ -95,6 +103,7 @@ def _years() -> range:
 @public
 def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     event = get_or_404(Event.objects.select_related("organisation"), pk)
+    depends_on(request, event)
     if slug != event.slug:
         return redirect(event, permanent=True)
     topics = list(event.topics.all())
@@ -118,7 +127,8 @@ def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         "form": CommentForm(),
     }
     people = [role.person for role in roles]
-    depends_on(request, event, event.organisation, *topics, *people, *editions, *related)
+    depends_on(request, series(event), event.organisation, *topics, *editions, *related)
+    depends_on(request, *people, *employers(people))
     return render(request, "events/event.html", context)
 
 
@@ -160,6 +170,7 @@ def people_by_letter(request: HttpRequest, start: str) -> HttpResponse:
 @public
 def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     person = get_or_404(Person.objects.select_related("organisation", "topic"), pk)
+    depends_on(request, person)
     if slug != person.slug:
         return redirect(person, permanent=True)
     # The two hundred latest; nobody serves on more, except by mistake.
@@ -179,7 +190,8 @@ def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     )
     found = Person.objects.select_related("organisation").in_bulk([row["person_id"] for row in together])
     colleagues = [(found[row["person_id"]], row["times"]) for row in together]
-    depends_on(request, person, person.organisation, person.topic, *events, *found.values())
+    depends_on(request, person.organisation, person.topic, *events)
+    depends_on(request, *found.values(), *employers(found.values()))
     context = {"person": person, "events": events, "colleagues": colleagues, "today": timezone.localdate()}
     return render(request, "events/person.html", context)
 
@@ -205,6 +217,7 @@ def topic_list(request: HttpRequest) -> HttpResponse:
 @public
 def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     topic = get_or_404(Topic.objects.all(), pk)
+    depends_on(request, topic)
     if slug != topic.slug:
         return redirect(topic, permanent=True)
     page = page_of(request, topic.events.for_cards().order_by("-starts", "-pk"), 20)
@@ -217,7 +230,7 @@ def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         .order_by("-events_count")[:12],
         "open_calls": topic.events.filter(deadline__gte=timezone.localdate()).count(),
     }
-    depends_on(request, topic, "topics", *page, *context["people"])
+    depends_on(request, "topics", *page, *context["people"], *employers(context["people"]))
     return render(request, "events/topic.html", context)
 
 
@@ -236,11 +249,12 @@ def organisation_list(request: HttpRequest) -> HttpResponse:
 @public
 def organisation(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     organisation = get_or_404(Organisation.objects.all(), pk)
+    depends_on(request, organisation)
     if slug != organisation.slug:
         return redirect(organisation, permanent=True)
     page = page_of(request, organisation.events.for_cards().order_by("-starts", "-pk"), 20)
     members = organisation.people.order_by("-events_count", "pk")[:24]
-    depends_on(request, organisation, *page, *members)
+    depends_on(request, *page, *members)
     return render(
         request, "events/organisation.html", {"organisation": organisation, "page": page, "people": members}
     )
@@ -266,5 +280,5 @@ def search(request: HttpRequest) -> HttpResponse:
         "number": wanted,
         "pages": pages,
     }
-    depends_on(request, "events", "people")
+    depends_on(request, "events", "people", "organisations")
     return render(request, "events/search.html", context)
