@@ -22,6 +22,7 @@ from uncork.edge.exchange import ClientGone, Exchange
 from uncork.edge.files import Watched, state_of
 from uncork.edge.hot import NO_PROFILE, Hot, HotTable, Profile
 from uncork.edge.pages import PageCache
+from uncork.edge.purgerequests import PurgeRequests
 from uncork.edge.representation import NOT_IN_304
 from uncork.edge.static import FileAnswer, StaticSite
 from uncork.net.loop import Loop
@@ -77,6 +78,7 @@ class Service:
         self.hot = HotTable(hot_bytes)
         self.counter = counter  # its first item: the purge clock's
         self.pages = pages
+        self.purges: PurgeRequests | None = None  # None: nobody may purge by HTTP
         self.clients: set[Client] = set()
         self.draining = False
         self.answered: Counter[str] = Counter()  # by outcome; the fast path counts in the memos
@@ -101,6 +103,12 @@ class Service:
             return
         if request.method == b"TRACE":
             exchange.answer(error_answer(405, Reason.METHOD, (b"allow", b"GET, HEAD, OPTIONS")))
+            return
+        if request.method == b"PURGE":
+            if self.purges is None:
+                exchange.answer(error_answer(405, Reason.METHOD, (b"allow", b"GET, HEAD, OPTIONS")))
+            else:
+                exchange.answer(self.purges.answer(request))
             return
         mount = self.static.find(request.path)
         if mount is not None:
@@ -292,6 +300,7 @@ class Service:
                 "forwarded": sum(outcomes[why.value] for why in FORWARD),
             },
             "hot": {"answers": len(self.hot), "bytes": self.hot.bytes, "hits": sum(ready.values())},
+            "log_lines_lost": 0 if self.log is None else self.log.lost,
         }
 
 
