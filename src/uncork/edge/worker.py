@@ -23,6 +23,7 @@ from uncork.edge.forwarding import Forwarder
 from uncork.edge.internal import InternalFiles, InternalOptions
 from uncork.edge.pages import PageCache, PageOptions
 from uncork.edge.peers import Peers
+from uncork.edge.purgerequests import PurgeRequests
 from uncork.edge.service import Service
 from uncork.edge.setup import Kind, Setup
 from uncork.edge.static import StaticOptions, StaticSite
@@ -75,6 +76,8 @@ class Worker:
             pages.remember = lambda exchange, answer, found, stored: self.service.remember_page(
                 exchange, answer, found, stored, lambda: self._table().clock
             )
+            if setup.purge_token is not None:
+                self.service.purges = PurgeRequests(setup.purge_token, self._table())
 
     def _pages(self, state: Path) -> PageCache:
         setup = self.setup
