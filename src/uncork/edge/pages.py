@@ -39,14 +39,14 @@ from uncork.edge.peers import Peers
 from uncork.edge.representation import Representation, answer
 from uncork.net.loop import Loop
 from uncork.pages.clock import Verdict
-from uncork.pages.keys import WHOLE_QUERY, matches
+from uncork.pages.keys import WHOLE_QUERY, matches, variant_key
 from uncork.pages.page import Page
 from uncork.pages.pagefile import CorruptPage, TooLarge
 from uncork.pages.tags import group_tag, response_tags, tag_slots, url_tags
 from uncork.purging.table import ClockTable
-from uncork.semantics.dates import parse_date
+from uncork.semantics.dates import format_date, parse_date
 from uncork.semantics.etags import parse_etag, with_coding
-from uncork.semantics.fields import Fields
+from uncork.semantics.fields import Field, Fields
 from uncork.semantics.messages import Request, Response
 from uncork.semantics.negotiation import preferred_coding
 from uncork.stores.contract import StoredPage, StoreFull
@@ -151,7 +151,7 @@ class PageCache:
         if verdict is Verdict.PURGED:
             _close(stored)
             found = replace(found, stored=None)
-        if self._passes and self._passes.get(found.key, 0.0) > self.loop.poller.now:
+        if self._passes and self._passes.get(_shared(found, request), 0.0) > self.loop.poller.now:
             _close(found.stored)
             return self._pass(exchange, Why.PASS_KNOWN)
         peer = None if exchange.client.internal else self.peers.home(found.primary)
@@ -200,7 +200,7 @@ class PageCache:
     ) -> Found | None:
         """One try; what is stored by then if the response that came is not for this request."""
         request = exchange.request
-        flight, leads = self.flights.join(found.key)
+        flight, leads = self.flights.join(_shared(found, request))
         why = decision.why
         with flight.reader() as reader:
             if leads:
@@ -247,7 +247,7 @@ class PageCache:
                 if not self._answer(exchange, found, stored, told, member):
                     await self._pass(exchange, why)
                 return None
-            fields = client_fields(page.fields, self.options.keep_tags)
+            fields = self._varying(page, client_fields(page.fields, self.options.keep_tags))
             exchange.outcome = why.value
             head = with_status(fields, self._forwarded(flown, why, not leads))
             if request.method == b"HEAD":
@@ -386,7 +386,8 @@ class PageCache:
             replace(request, method=b"GET"), response, requested_at, received_at, self.options.caching
         )
         if isinstance(plan, NotStorable) or _names_a_file(response.fields):
-            self._remember_pass(found.key)
+            if response.status < 500:  # an error passes
+                self._remember_pass(_shared(found, request))
             if flight.followed:
                 self._unshared[flight] = upstream
                 self.loop.call_later(1.0, self._drop_unshared, flight)
@@ -456,7 +457,7 @@ class PageCache:
         page = Page(
             url=request.url,
             status=response.status,
-            fields=storable_fields(response.fields),
+            fields=_dated(storable_fields(response.fields), plan.response_time),
             freshness=plan,
             stamp=stamp,
             slots=self._slots(request, response.fields),
@@ -498,7 +499,7 @@ class PageCache:
         if peer is not None:
             self._start(self.peers.have_renewed(exchange, peer))
             return
-        flight, leads = self.flights.join(found.key)
+        flight, leads = self.flights.join(_shared(found, request))
         if leads:
             fresh = find(self.store, request)
             self._start(self._renewal(flight, exchange, fresh))
@@ -576,7 +577,7 @@ class PageCache:
 
     def fields_of(
         self, page: Page, stored: StoredPage, coding: bytes | None
-    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    ) -> tuple[list[Field], bytes | None]:
         """The fields of a stored page for the client, without those that change with time, and its tag."""
         fields = [
             item
@@ -589,12 +590,17 @@ class PageCache:
         if coding is not None:
             etag = with_coding(etag, coding)
             fields.append((b"content-encoding", coding))
-        if self.compressor is not None and is_worth_compressing(page):
-            vary = page.fields.get(b"vary")
-            if b"accept-encoding" not in (vary_names(page.fields) or ()):
-                fields = [item for item in fields if item[0] != b"vary"]
-                fields.append((b"vary", b"Accept-Encoding" if vary is None else vary + b", Accept-Encoding"))
-        return fields, etag
+        return self._varying(page, fields), etag
+
+    def _varying(self, page: Page, fields: list[Field]) -> list[Field]:
+        """With Accept-Encoding in Vary where the page has, or will have, variants of our making."""
+        if self.compressor is None or not is_worth_compressing(page):
+            return fields
+        if b"accept-encoding" in (vary_names(page.fields) or ()):
+            return fields
+        vary = page.fields.get(b"vary")
+        kept = [item for item in fields if item[0] != b"vary"]
+        return [*kept, (b"vary", b"Accept-Encoding" if vary is None else vary + b", Accept-Encoding")]
 
 
 _CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
@@ -603,6 +609,19 @@ _CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodi
 def _close(stored: StoredPage | None) -> None:
     if stored is not None:
         stored.close()
+
+
+def _shared(found: Found, request: Request) -> bytes:
+    """The key of what requests share: that of the page, and while nothing is known of what selects among
+    the pages of a URL, that of the page for this query. Others must not wait for it in vain."""
+    if found.names or request.query is None:
+        return found.key
+    return variant_key(found.primary, ((WHOLE_QUERY, request.query),))
+
+
+def _dated(fields: Fields, received_at: float) -> Fields:
+    """With the time it was received, if the origin didn't say when it was made. Source: RFC 9110 §6.6.1"""
+    return fields if b"date" in fields else fields.with_(b"date", format_date(received_at))
 
 
 def _names_a_file(fields: Fields) -> bool:
