@@ -298,8 +298,11 @@ class Client(Connection):
 
     def on_closed(self) -> None:
         self.service.clients.discard(self)
-        if self.exchange is not None:
-            self.exchange.client_gone()
+        # What it had sent goes now: left in a cycle, it would wait for a full collection, which is rare.
+        self.buffer = b""
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.client_gone()
 
     # Time
 

@@ -325,12 +325,13 @@ class Exchange:
     def client_gone(self) -> None:
         """The connection is closed, whatever was under way."""
         self.gone = True
+        self._buffer.clear()
         self._wake()
         self._cancel()
 
     def _cancel(self) -> None:
         """Stop whoever works at the answer, unless that is who is calling."""
-        task = self.task
+        task, self.task = self.task, None
         if task is not None and not task.done() and task is not asyncio.current_task(self.client.loop):
             task.cancel()
 

@@ -263,6 +263,7 @@ class Connection:
             return
         self.closing = True
         self.poller.forget(self.fd)
+        self._watcher = None  # a method of ours: left here, it would keep us for the garbage collector
         queue, self._queue = self._queue, None
         for part in queue or ():
             if isinstance(part, _FileSlice):

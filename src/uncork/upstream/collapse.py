@@ -21,6 +21,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
+from uncork.upstream.failures import retold
+
 # Bytes of one flight that are kept in memory.
 MOST_KEPT = 1024 * 1024
 # Bytes that one call of read_back is asked for.
@@ -82,6 +84,7 @@ class Flight(Generic[H]):
         self._base = 0  # what lies before was dropped
         self._read_back: ReadBack | None = None
         self._storing = False
+        self._readable = False  # what is put can be read back: it need not stay in memory
         self._released: Callable[[], None] | None = None
         self._readers: set[Reader[H]] = set()
         self._room: asyncio.Future[None] | None = None
@@ -119,13 +122,14 @@ class Flight(Generic[H]):
         self.header = head
         self._storing = storing
         self._read_back = read_back
+        self._readable = read_back is not None
         self._released = released
         self._tell()
 
     def stored_no_longer(self) -> None:
-        """Storing was given up (a full disk): the fetch goes on for its readers only. What is in
-        memory stays; what can be read back, too."""
-        self._storing = False
+        """Storing was given up (a full disk): the fetch goes on for its readers only. What is in memory
+        stays; what can be read back, too; what is put from now on can't."""
+        self._storing = self._readable = False
 
     def refuse(self) -> None:
         """The response can't be shared: followers are told at once, and the leader goes on without this."""
@@ -160,7 +164,7 @@ class Flight(Generic[H]):
     def fail(self, error: BaseException) -> None:
         """There will be no more: readers get what was put, then the error. Nothing after an end."""
         if not self.complete and self.error is None:
-            self.error = error
+            self.error = retold(error)
             self._ended()
 
     def __enter__(self) -> "Flight[H]":
@@ -207,7 +211,7 @@ class Flight(Generic[H]):
     def _trim(self) -> None:
         if self._kept() <= self._most_kept:
             return
-        if self._read_back is not None:
+        if self._readable:
             floor = self.length
         else:
             # Nobody can start at the first byte any longer.
@@ -270,7 +274,7 @@ class Reader(Generic[H]):
         flight = self._flight
         while flight.header is None:
             if flight.error is not None:
-                raise flight.error
+                raise retold(flight.error)
             await self.changed()
         return flight.header
 
@@ -289,7 +293,7 @@ class Reader(Generic[H]):
         flight = self._flight
         while self.offset == flight.length:
             if flight.error is not None:
-                raise flight.error
+                raise retold(flight.error)
             if flight.complete:
                 return b""
             await self.changed()

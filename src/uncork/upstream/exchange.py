@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from uncork.semantics.fields import Fields
-from uncork.upstream.failures import OriginError, OriginFailure
+from uncork.upstream.failures import OriginError, OriginFailure, retold
 
 BodySource = AsyncIterator[bytes]
 Interim = Callable[[int, Fields], None]
@@ -125,7 +125,7 @@ class Exchange:
         """
         while not self._buffer:
             if self.error is not None:
-                raise self.error
+                raise retold(self.error)
             if self.complete:
                 return b""
             await self.changed()
@@ -140,7 +140,7 @@ class Exchange:
             self.close()
             raise
         if self.status == 0 and self.error is not None:
-            raise self.error
+            raise retold(self.error)
 
     async def changed(self) -> None:
         """Wait until something arrives, or the exchange ends."""
@@ -179,7 +179,7 @@ class Exchange:
 
     def fail(self, error: BaseException) -> None:
         self.carrier = None
-        self.error = error
+        self.error = retold(error)
         self.notify()
 
     def notify(self) -> None:

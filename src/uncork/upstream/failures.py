@@ -4,6 +4,7 @@ Lives here: the named reasons, and the exception that carries one.
 Doesn't know: what a client is told about it (502, 503, 504 or a stale page).
 """
 
+import copy
 from enum import Enum
 
 
@@ -33,3 +34,15 @@ class OriginError(Exception):
 
     def __str__(self) -> str:
         return f"{self.failure.value}: {self.detail}" if self.detail else self.failure.value
+
+
+def retold(error: BaseException) -> BaseException:
+    """The error to raise for one that is kept: without its traceback, whose frames hold who keeps it.
+
+    Raised as it is, it would close a cycle, and all that those frames hold (buffers of a client that sent
+    much and left) would wait for a full garbage collection, which is rare.
+    """
+    try:
+        return copy.copy(error)
+    except TypeError:  # not made of its arguments alone
+        return error
