@@ -97,13 +97,12 @@ class Client(Connection):
                     break
                 start = at + size
                 at = data.find(_CRLF, start)
-                value = data[start:at]
-                if value.translate(None, VALUE_BYTES):
-                    shape = None
-                    break
-                values.append(value)
+                values.append(data[start:at])
             if shape is not None and (
-                at + shape.tail_size != len(data) or not data.endswith(shape.tail) or service.draining
+                at + shape.tail_size != len(data)
+                or not data.endswith(shape.tail)
+                or b"".join(values).translate(None, VALUE_BYTES)
+                or service.draining
             ):
                 shape = None
         if shape is None:
