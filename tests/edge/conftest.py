@@ -1,5 +1,6 @@
 """One edge of each kind for all tests of this room that only ask; each test asks for paths of its own."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def edge(origin: WebOrigin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     files = cwd / "files"
     files.mkdir()
     (files / "small.txt").write_bytes(b"small file\n" * 20)
+    os.utime(files / "small.txt", (1e9, 1e9))  # settled, so that it may be kept in memory
     (files / "large.bin").write_bytes(bytes(range(256)) * 4096 * 8)  # 8 MiB
     with serve(
         cwd,

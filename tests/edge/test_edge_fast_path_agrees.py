@@ -58,7 +58,9 @@ def test_a_page(edge: Edge, origin: WebOrigin, fields: tuple[str, ...]) -> None:
 def test_a_file(edge: Edge) -> None:
     with edge.connect() as client:
         first = client.ask("/files/small.txt")
+        before = edge.snapshot()["hot"]["hits"]
         for condition in ((), (f"If-None-Match: {first['etag']}",)):
             slow = client.ask("/files/small.txt", *condition, SLOW)
             for _ in range(3):
                 assert comparable(client.ask("/files/small.txt", *condition)) == comparable(slow)
+        assert edge.snapshot()["hot"]["hits"] > before

@@ -37,7 +37,7 @@ class Selected(Enum):
 
 
 # What a 304 leaves out: it says nothing about content that it doesn't carry. Source: RFC 9110 §15.4.5
-NOT_IN_304 = frozenset(
+_NOT_IN_304 = frozenset(
     {
         b"accept-ranges",
         b"content-disposition",
@@ -95,7 +95,8 @@ def answer(
     if outcome is Precondition.FAILED:
         return _without_content(representation, 412, Selected.PRECONDITION_FAILED, ())
     if outcome is Precondition.NOT_MODIFIED:
-        return _without_content(representation, 304, Selected.NOT_MODIFIED, _fields_of_304(representation))
+        kept = fields_of_304(_fields(representation))
+        return _without_content(representation, 304, Selected.NOT_MODIFIED, kept)
     if request.method == b"HEAD":
         length = b"%d" % representation.length
         return _without_content(
@@ -125,13 +126,14 @@ def _fields(representation: Representation) -> list[Field]:
     return fields
 
 
-def _fields_of_304(representation: Representation) -> list[Field]:
-    """Without Last-Modified when there is an ETag, which says more. Source: RFC 9110 §15.4.5"""
-    return [
-        (name, value)
-        for name, value in _fields(representation)
-        if name not in NOT_IN_304 and not (name == b"last-modified" and representation.etag is not None)
-    ]
+def fields_of_304(fields: Iterable[Field]) -> list[Field]:
+    """Those of a 200 that its 304 has: no Last-Modified beside an ETag, which says more.
+
+    Source: RFC 9110 §15.4.5
+    """
+    fields = tuple(fields)
+    left_out = _NOT_IN_304 | {b"last-modified"} if any(name == b"etag" for name, _ in fields) else _NOT_IN_304
+    return [field for field in fields if field[0] not in left_out]
 
 
 def _partial(representation: Representation, ranges: list[Range]) -> Answer:

@@ -23,7 +23,7 @@ from uncork.edge.files import Watched, state_of
 from uncork.edge.hot import NO_PROFILE, Hot, HotTable, Profile
 from uncork.edge.pages import PageCache
 from uncork.edge.purgerequests import PurgeRequests
-from uncork.edge.representation import NOT_IN_304
+from uncork.edge.representation import fields_of_304
 from uncork.edge.static import FileAnswer, StaticSite
 from uncork.net.loop import Loop
 from uncork.pages.clock import PurgeClock, Verdict
@@ -317,8 +317,7 @@ def _ready(answer: Answer, keep_alive: bool) -> Hot | None:
     hot.dated = b"date" in fields
     fields = fields.without(b"cache-status")
     hot.text = field_lines((*fields, (b"content-length", b"%d" % hot.length), *connection)) + b"\r\n"
-    kept = [item for item in fields if item[0] not in NOT_IN_304]
-    hot.not_modified_text = field_lines((*kept, *connection)) + b"\r\n"
+    hot.not_modified_text = field_lines((*fields_of_304(fields), *connection)) + b"\r\n"
     if isinstance(body, FilePart):
         hot.part = body
     else:
