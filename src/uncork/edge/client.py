@@ -109,13 +109,10 @@ class Client(Connection):
             parts = _split(data)
             rest = data if len(parts) == 1 else b"".join(parts[::3])
             block = service.blocks.get(rest[end:])
-            if (
-                block is None
-                or block.note is None
-                or len(block.items) + len(parts) // 3 > service.limits.fields
-            ):
+            if block is None or len(block.items) + len(parts) // 3 > service.limits.fields:
                 self._more(data)
                 return
+            service.hot.profile(block)
             self.shape = service.shape = shape = block.shape(parts, end)
             values = parts[2::3]
         line = data[:end]

@@ -5,11 +5,11 @@ Doesn't know: how the answer was found, and what comes after it on the connectio
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from uncork.edge.answers import Answer, FilePart, body_length
-from uncork.semantics.fields import Field, Fields
+from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request, has_body
 from uncork.wire.chunked import ChunkedReader
 from uncork.wire.known import Head
@@ -48,6 +48,7 @@ class Exchange:
         "has_content",
         "head",
         "keep_alive",
+        "on_gone",
         "outcome",
         "request",
         "sent_bytes",
@@ -74,6 +75,7 @@ class Exchange:
         self.outcome = ""
         self.gone = False
         self.task: asyncio.Task[None] | None = None
+        self.on_gone: Callable[[], None] | None = None  # gives up what is under way without a task
         # The request's content
         self._chunks = ChunkedReader() if content.chunked else None
         self._left = content.length
@@ -183,17 +185,26 @@ class Exchange:
             self.client.refuse(refused)
         self._cancel()
 
+    # Who works at the answer
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have a task see to the answer; it is cancelled when the client goes away."""
+        self.client.service.run(self, work)
+
+    def failed(self, error: Exception) -> None:
+        """Whoever worked at the answer raised."""
+        self.client.service.failed(self, error)
+
     # The answer
 
     def answer(self, answer: Answer) -> None:
         """Send a whole answer; the exchange is over."""
         body = answer.body
         fields = answer.fields
-        if b"content-length" in fields or not has_body(b"GET", answer.status):
-            extra: tuple[Field, ...] = ()
-        else:
-            extra = ((b"content-length", b"%d" % body_length(body)),)
-        head = self._head(answer.status, fields, extra)
+        length = None
+        if b"content-length" not in fields and has_body(b"GET", answer.status):
+            length = body_length(body)
+        head = self._head(answer.status, self.dated(fields), length)
         self.outcome = str(answer.reason.value)
         client = self.client
         if isinstance(body, bytes):
@@ -214,39 +225,37 @@ class Exchange:
                 self.sent_bytes += len(part)
         self._end()
 
-    def start(self, status: int, fields: Fields, length: int | None, first: bytes = b"") -> None:
+    def dated(self, fields: Fields) -> bytes:
+        """The lines of these fields, and Date where they have none. Source: RFC 9110 §6.6.1"""
+        lines = field_lines(fields)
+        return lines if b"date" in fields else self.client.service.date_line + lines
+
+    def start(self, status: int, lines: bytes, length: int | None, first: bytes = b"") -> None:
         """Begin an answer whose content follows with `write`; `first` is what is there of it already.
 
+        `lines` are those of its fields, `dated`, without those of its framing and of the connection.
         `length` is None where it isn't known: then it is sent in chunks, or to a client of HTTP/1.0 until
         the connection ends.
         """
-        extra: tuple[Field, ...] = ()
-        if not has_body(self.request.method, status):
-            if length is not None and status >= 200 and status not in (204, 304):
-                extra = ((b"content-length", b"%d" % length),)
-        elif length is not None:
-            extra = ((b"content-length", b"%d" % length),)
-        elif self.request.version == b"1.1":
-            self._chunked_answer = True
-            extra = ((b"transfer-encoding", b"chunked"),)
-        else:
-            self.keep_alive = False
-        head = self._head(status, fields, extra)
+        if length is None and has_body(self.request.method, status):
+            if self.request.version == b"1.1":
+                self._chunked_answer = True
+                lines += b"Transfer-Encoding: chunked\r\n"
+            else:
+                self.keep_alive = False
+        head = self._head(status, lines, length)
         if first:
             self.sent_bytes = len(first)
             head += chunk(first) if self._chunked_answer else first
         self.client.write(head)
 
-    def respond(self, status: int, fields: Fields, body: bytes, length: int | None) -> None:
-        """Send an answer of which all is there; `length` is what HEAD's answer says of its content."""
+    def respond(self, status: int, lines: bytes, body: bytes, length: int | None) -> None:
+        """Send an answer of which all is there, its fields as for `start`; `length` is what HEAD's answer
+        says of its content."""
         if has_body(self.request.method, status):
             length = len(body)
-        if length is None or status < 200 or status in (204, 304):
-            extra: tuple[Field, ...] = ()
-        else:
-            extra = ((b"content-length", b"%d" % length),)
         self.sent_bytes = len(body)
-        self.client.write(self._head(status, fields, extra) + body)
+        self.client.write(self._head(status, lines, length) + body)
         self._end()
 
     def write(self, data: bytes) -> None:
@@ -295,23 +304,24 @@ class Exchange:
         self._over = True
         self._end()
 
-    def _head(self, status: int, fields: Fields, extra: tuple[Field, ...]) -> bytes:
+    def _head(self, status: int, lines: bytes, length: int | None) -> bytes:
         self.status = status
-        head = status_line(status)
-        if b"date" not in fields:
-            head += self.client.service.date_line
-        head += field_lines(fields)
-        if extra:
-            head += field_lines(extra)
         if not self._over:  # the rest of the content may be in the way of the next request
             self.keep_alive = False
+        if length is None or status < 200 or status in (204, 304):
+            framing = b""
+        else:
+            framing = b"Content-Length: %d\r\n" % length
         if not self.keep_alive:
-            return head + b"Connection: close\r\n\r\n"
-        if self.request.version == b"1.0":
-            return head + b"Connection: keep-alive\r\n\r\n"
-        return head + b"\r\n"
+            end = b"Connection: close\r\n\r\n"
+        elif self.request.version == b"1.0":
+            end = b"Connection: keep-alive\r\n\r\n"
+        else:
+            end = b"\r\n"
+        return b"".join((status_line(status), lines, framing, end))
 
     def _end(self) -> None:
+        self.on_gone = None  # it knows of this exchange: a cycle would wait for the collector
         client = self.client
         client.service.ended(self)
         if not self._over:
@@ -331,6 +341,9 @@ class Exchange:
 
     def _cancel(self) -> None:
         """Stop whoever works at the answer, unless that is who is calling."""
+        give_up, self.on_gone = self.on_gone, None
+        if give_up is not None:
+            give_up()
         task, self.task = self.task, None
         if task is not None and not task.done() and task is not asyncio.current_task(self.client.loop):
             task.cancel()

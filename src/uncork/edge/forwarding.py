@@ -6,7 +6,8 @@ the origin has the edge send. Doesn't know: what may be cached.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from uncork.caching.status import cache_status, joined
 from uncork.edge.decide import FORWARD, Why
@@ -16,18 +17,24 @@ from uncork.edge.internal import InternalFiles
 from uncork.net.loop import current
 from uncork.pages.tags import TAG_FIELDS
 from uncork.semantics.fields import Field, Fields, names
-from uncork.semantics.messages import HOP_BY_HOP, IDEMPOTENT_METHODS, Response
+from uncork.semantics.messages import HOP_BY_HOP, IDEMPOTENT_METHODS
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError, OriginFailure
 from uncork.upstream.origins import Origins
 from uncork.upstream.pool import Pool
-from uncork.wire.writing import request_head
+from uncork.wire.known import Head
+from uncork.wire.writing import field_lines
 
 # Names that only Uncork's own processes may use among themselves: taken off whatever comes from outside.
 INTERNAL_PREFIX = b"uncork-"
 PEER_FIELD = b"uncork-peer"
 
-_REPLACED = frozenset({b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"expect"})
+# What Connection named is not there any more.
+_NOT_TO_ORIGIN = HOP_BY_HOP | {
+    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"expect",
+}  # fmt: skip
+_NOT_TO_CLIENT = HOP_BY_HOP | {b"content-length"}
+_NOR_TAGS = _NOT_TO_CLIENT | TAG_FIELDS
 _VIA: Field = (b"via", b"1.1 uncork")
 _TIMEOUTS = frozenset(
     {OriginFailure.CONNECT_TIMEOUT, OriginFailure.RESPONSE_TIMEOUT, OriginFailure.READ_TIMEOUT}
@@ -35,30 +42,50 @@ _TIMEOUTS = frozenset(
 _UNREACHABLE = frozenset({OriginFailure.CONNECT_REFUSED, OriginFailure.POOL_EXHAUSTED})
 
 
-def origin_fields(exchange: Exchange, fields: Fields, trusted: bool) -> list[Field]:
-    """The fields of a request on its way to the origin. Source: RFC 9110 §7.6, RFC 7239's precursors
+def _to_origin(fields: Iterable[Field]) -> list[Field]:
+    return [
+        item for item in fields if item[0] not in _NOT_TO_ORIGIN and not item[0].startswith(INTERNAL_PREFIX)
+    ]
+
+
+def _lines_of(head: Head) -> bytes:
+    """The lines of a head on their way to the origin: those of its block are made once."""
+    block = head.block
+    if block.onward is None:
+        block.onward = field_lines(_to_origin(block.items))
+    return block.onward + field_lines(_to_origin(head.volatile))
+
+
+def origin_head(exchange: Exchange, method: bytes, fields: Fields, trusted: bool, more: bytes = b"") -> bytes:
+    """The head of a request on its way to the origin, with these fields of the client's request and
+    `more` lines. Source: RFC 9110 §7.6, RFC 7239's precursors
 
     Who forwarded to us is believed about the client only where that was said (`trusted`).
     """
     request = exchange.request
-    dropped = HOP_BY_HOP | _REPLACED  # what Connection named is not there any more
-    kept = [item for item in fields if item[0] not in dropped and not item[0].startswith(INTERNAL_PREFIX)]
+    head = exchange.head
+    if fields is request.fields and len(fields) == len(head.block.items) + len(head.volatile):
+        lines = _lines_of(head)  # it is as it came: Connection named none of its fields
+    else:
+        lines = field_lines(_to_origin(fields))
     peer = exchange.client.address
-    before = fields.get(b"x-forwarded-for") if trusted else None
-    proto = (fields.get(b"x-forwarded-proto") if trusted else None) or request.scheme
-    kept.append((b"x-forwarded-for", peer if before is None else before + b", " + peer))
-    kept.append((b"x-forwarded-proto", proto))
-    kept.append((b"x-forwarded-host", request.authority))
+    proto = request.scheme
+    if trusted:
+        if (before := fields.get(b"x-forwarded-for")) is not None:
+            peer = before + b", " + peer
+        proto = fields.get(b"x-forwarded-proto") or proto
     if exchange.chunked:
-        kept.append((b"transfer-encoding", b"chunked"))
-    return [(b"host", request.authority), *kept]
+        more += b"Transfer-Encoding: chunked\r\n"
+    return (
+        b"%b %b HTTP/1.1\r\nHost: %b\r\n%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n"
+        b"X-Forwarded-Host: %b\r\n%b\r\n"
+        % (method, request.target, request.authority, lines, peer, proto, request.authority, more)
+    )
 
 
 def client_fields(fields: Fields, keep_tags: bool) -> list[Field]:
     """The fields of the origin's response that the client gets. Source: RFC 9110 §7.6.1, §7.6.3"""
-    dropped = HOP_BY_HOP | {b"content-length"}
-    if not keep_tags:
-        dropped = dropped | TAG_FIELDS
+    dropped = _NOT_TO_CLIENT if keep_tags else _NOR_TAGS
     if (connection := fields.get(b"connection")) is not None:
         dropped = dropped.union(names(connection))
     return [item for item in fields if item[0] not in dropped and not item[0].startswith(INTERNAL_PREFIX)]
@@ -95,35 +122,70 @@ class Forwarder:
         self, exchange: Exchange, fields: Fields, method: bytes, to: Pool | None = None
     ) -> Upstream:
         """Send the request of an exchange with these fields. Raises OriginError, ClientGone."""
-        request = exchange.request
-        head = request_head(
-            method,
-            request.target,
-            origin_fields(exchange, fields, self._trusted(exchange.client.address)),
-        )
+        head = origin_head(exchange, method, fields, self._trusted(exchange.client.address))
         return await (to or self.origins).send(head, method=method, retry=method in IDEMPOTENT_METHODS)
 
-    async def forward(self, exchange: Exchange, why: Why, received: Callable[[Response], None]) -> None:
-        """Forward an exchange, content and all, and relay the response, or tell the client that there is
-        none. `received` is called with its head before the client gets any of it. Raises ClientGone."""
+    def forward(
+        self, exchange: Exchange, why: Why, received: Callable[[Exchange, Upstream], None] | None = None
+    ) -> None:
+        """Forward an exchange, content and all, and relay the response. `received` is called with the head
+        of the response before the client gets any of it.
+
+        A task costs as much as all the rest of a small exchange: it is only started where something is to
+        be waited for besides the response, or where that comes in pieces.
+        """
+        if exchange.has_content or why is Why.PASS_UPGRADE:
+            exchange.run(self._forward(exchange, why, received))
+            return
+
+        def begun(upstream: Upstream) -> None:
+            upstream.listener = None
+            try:
+                if upstream.status == 0:
+                    assert isinstance(upstream.error, OriginError)
+                    self.fail(exchange, upstream.error)
+                    return
+                if received is not None:
+                    received(exchange, upstream)
+                if not self._respond(exchange, upstream, why):
+                    exchange.run(self._stream(exchange, upstream))
+            except Exception as error:
+                exchange.failed(error)
+
         request = exchange.request
-        fields = origin_fields(exchange, request.fields, self._trusted(exchange.client.address))
+        upstream = self.origins.start(
+            origin_head(exchange, request.method, request.fields, self._trusted(exchange.client.address)),
+            method=request.method,
+            retry=request.method in IDEMPOTENT_METHODS,
+            interim=_interim(exchange),
+            listener=begun,
+        )
+        exchange.on_gone = upstream.close
+
+    async def _forward(
+        self, exchange: Exchange, why: Why, received: Callable[[Exchange, Upstream], None] | None
+    ) -> None:
+        request = exchange.request
         upgrade = why is Why.PASS_UPGRADE
+        more = b""
         if upgrade:
-            fields += [(b"connection", b"upgrade"), (b"upgrade", request.fields.get(b"upgrade") or b"")]
+            more = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (request.fields.get(b"upgrade") or b"")
         try:
             upstream = await self.origins.send(
-                request_head(request.method, request.target, fields),
+                origin_head(
+                    exchange, request.method, request.fields, self._trusted(exchange.client.address), more
+                ),
                 exchange.framed() if exchange.has_content else None,
                 method=request.method,
                 retry=request.method in IDEMPOTENT_METHODS and not exchange.has_content,
                 upgrade=upgrade,
-                interim=lambda status, fields: exchange.interim(status, Fields(client_fields(fields, False))),
+                interim=_interim(exchange),
             )
         except OriginError as error:
             self.fail(exchange, error)
             return
-        received(Response(upstream.status, upstream.fields))
+        if received is not None:
+            received(exchange, upstream)
         if upstream.status == 101:
             await self._tunnel(exchange, upstream, why)
         else:
@@ -131,22 +193,29 @@ class Forwarder:
 
     async def relay(self, exchange: Exchange, upstream: Upstream, why: Why) -> None:
         """Send the client a response of the origin as it comes. Raises ClientGone."""
+        if not self._respond(exchange, upstream, why):
+            await self._stream(exchange, upstream)
+
+    def _respond(self, exchange: Exchange, upstream: Upstream, why: Why) -> bool:
+        """Send what there is of a response; False when more of it is to come."""
         if self._internal_files is not None:
             answer = self._internal_files.respond(exchange.request, upstream.fields, self._wall())
             if answer is not None:
                 upstream.close()
                 exchange.answer(answer)
-                return
-        member = cache_status(
-            False, fwd=FORWARD.get(why), fwd_status=upstream.status, detail=why.value.encode()
-        )
-        fields = with_status([*client_fields(upstream.fields, self._keep_tags), _VIA], member)
+                return True
+        fields = client_fields(upstream.fields, self._keep_tags)
+        lines = exchange.dated(with_status([*fields, _VIA], _member(why, upstream.status)))
         exchange.outcome = why.value
+        if upstream.complete:
+            exchange.respond(upstream.status, lines, upstream.take(), upstream.content_length)
+            return True
+        exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
+        return False
+
+    async def _stream(self, exchange: Exchange, upstream: Upstream) -> None:
+        """Send the rest of a response as it comes. Raises ClientGone."""
         try:
-            if upstream.complete:
-                exchange.respond(upstream.status, fields, upstream.take(), upstream.content_length)
-                return
-            exchange.start(upstream.status, fields, upstream.content_length, upstream.take())
             while data := await upstream.read():
                 exchange.write(data)
                 await exchange.drained()
@@ -203,3 +272,13 @@ class Forwarder:
             await asyncio.gather(sending, return_exceptions=True)
             sock.close()
         exchange.end_raw()
+
+
+@lru_cache(256)
+def _member(why: Why, status: int) -> bytes:
+    """Our member of Cache-Status for a response that was passed on."""
+    return cache_status(False, fwd=FORWARD.get(why), fwd_status=status, detail=why.value.encode())
+
+
+def _interim(exchange: Exchange) -> Callable[[int, Fields], None]:
+    return lambda status, fields: exchange.interim(status, Fields(client_fields(fields, False)))

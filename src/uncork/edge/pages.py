@@ -39,7 +39,7 @@ from uncork.edge.peers import Peers
 from uncork.edge.representation import Representation, answer
 from uncork.net.loop import Loop
 from uncork.pages.clock import Verdict
-from uncork.pages.keys import WHOLE_QUERY, matches, variant_key
+from uncork.pages.keys import WHOLE_QUERY, matches, primary_key, variant_key
 from uncork.pages.page import Page
 from uncork.pages.pagefile import CorruptPage, TooLarge
 from uncork.pages.tags import group_tag, response_tags, tag_slots, url_tags
@@ -116,18 +116,20 @@ class PageCache:
         self.compressor = Compressor(loop, store, report) if options.compress else None
         self._unshared: dict[Flight[Flown], Upstream] = {}  # for the leader's client to take
         self._passes: dict[bytes, float] = {}  # key → monotonic seconds until which it is passed
+        self._absent: dict[bytes, float] = {}  # primary key → until when the store isn't asked for it
         self._tasks: set[asyncio.Task[None]] = set()
 
     # The way of a request
 
-    def serve(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
-        """Answer from the store at once, or return what is to be done."""
+    def serve(self, exchange: Exchange) -> None:
+        """Answer from the store at once, or see that the origin is asked."""
         request = exchange.request
         directives = parse_directives(request.fields.get(b"cache-control"))
         alone = decide_alone(request, directives)
         if alone is not None:
-            return self._pass(exchange, alone.why)
-        found = find(self.store, request)
+            self._pass(exchange, alone.why)
+            return
+        found = self._find(request)
         stored = found.stored
         page = None if stored is None else stored.page
         verdict = Verdict.VALID if page is None else self.table.clock.verdict(page.stamp, page.slots)
@@ -136,42 +138,54 @@ class PageCache:
             case Serve(why, renew):
                 assert stored is not None
                 if not self._answer(exchange, found, stored, why):
-                    return self._pass(exchange, Why.MISS)
-                if renew:
+                    self._pass(exchange, Why.MISS)
+                elif renew:
                     self._renew(exchange, request, found)
-                return None
+                return
             case Refuse(status, why):
                 _close(stored)
                 exchange.answer(error_answer(status, why))
-                return None
+                return
             case Pass(why):
                 _close(stored)
-                return self._pass(exchange, why)
+                self._pass(exchange, why)
+                return
         assert isinstance(decision, Fetch | Revalidate)
         if verdict is Verdict.PURGED:
             _close(stored)
             found = replace(found, stored=None)
         if self._passes and self._passes.get(_shared(found, request), 0.0) > self.loop.poller.now:
             _close(found.stored)
-            return self._pass(exchange, Why.PASS_KNOWN)
+            self._pass(exchange, Why.PASS_KNOWN)
+            return
         peer = None if exchange.client.internal else self.peers.home(found.primary)
         if peer is not None:
             _close(found.stored)
-            return self._ask_home(exchange, peer, decision.why)
-        return self._fetch(exchange, directives, found, decision)
+            exchange.run(self._ask_home(exchange, peer, decision.why))
+        else:
+            exchange.run(self._fetch(exchange, directives, found, decision))
 
     async def _ask_home(self, exchange: Exchange, peer: Pool, why: Why) -> None:
         """Have the worker answer that is home to the key; without it, nobody shares what comes."""
         if not await self.peers.relay(exchange, peer):
-            await self._pass(exchange, why)
+            self._pass(exchange, why)
 
-    async def _pass(self, exchange: Exchange, why: Why) -> None:
-        await self.forwarder.forward(
-            exchange, why, lambda response: self._invalidate(exchange.request, response)
-        )
+    def _find(self, request: Request) -> Found:
+        """What is stored for a request. For a URL that is passed, it was nothing."""
+        if self._absent:
+            primary = primary_key(request.scheme, request.authority, request.path)
+            if self._absent.get(primary, 0.0) > self.loop.poller.now:
+                return Found(primary, (), (), primary, None)
+        return find(self.store, request)
 
-    def _invalidate(self, request: Request, response: Response) -> None:
+    def _pass(self, exchange: Exchange, why: Why) -> None:
+        invalidate = self._invalidate if why is Why.PASS_METHOD else None
+        self.forwarder.forward(exchange, why, invalidate)
+
+    def _invalidate(self, exchange: Exchange, upstream: Upstream) -> None:
         """What an unsafe request has made old. Source: RFC 9111 §4.4, RFC 9875 §3"""
+        request = exchange.request
+        response = Response(upstream.status, upstream.fields)
         tags: list[bytes] = []
         for url in invalidated_urls(request, response):
             tags.append(url_tags(url.authority, url.path, url.query)[0])
@@ -193,7 +207,7 @@ class PageCache:
                 found = again
         finally:
             _close(found.stored)
-        await self._pass(exchange, decision.why)
+        self._pass(exchange, decision.why)
 
     async def _fly(
         self, exchange: Exchange, directives: Directives, found: Found, decision: Fetch | Revalidate
@@ -210,13 +224,13 @@ class PageCache:
             except NotShared:
                 upstream = self._unshared.pop(flight, None) if leads else None
                 if upstream is None:
-                    await self._pass(exchange, Why.PASS_KNOWN)
+                    self._pass(exchange, Why.PASS_KNOWN)
                 else:
                     await self.forwarder.relay(exchange, upstream, Why.PASS_UNSHARED)
                 return None
             except OriginSaid:
                 if found.stored is None:
-                    await self._pass(exchange, why)
+                    self._pass(exchange, why)
                 else:
                     self._answer_stored(exchange, found, Why.STALE_ERROR)
                 return None
@@ -229,7 +243,7 @@ class PageCache:
                 elif isinstance(error, OriginError):
                     self.forwarder.fail(exchange, error)
                 else:
-                    await self._pass(exchange, why)
+                    self._pass(exchange, why)
                 return None
             page = flown.page
             if not leads:
@@ -245,16 +259,16 @@ class PageCache:
                 member = self._forwarded(flown, why, not leads)
                 told = flown.why if flown.why is Why.VALIDATED else why
                 if not self._answer(exchange, found, stored, told, member):
-                    await self._pass(exchange, why)
+                    self._pass(exchange, why)
                 return None
             fields = self._varying(page, client_fields(page.fields, self.options.keep_tags))
             exchange.outcome = why.value
-            head = with_status(fields, self._forwarded(flown, why, not leads))
+            lines = exchange.dated(with_status(fields, self._forwarded(flown, why, not leads)))
             if request.method == b"HEAD":
-                exchange.respond(page.status, head, b"", flown.length)
+                exchange.respond(page.status, lines, b"", flown.length)
                 return None
             try:
-                exchange.start(page.status, head, flown.length, reader.take())
+                exchange.start(page.status, lines, flown.length, reader.take())
                 while data := await reader.read():
                     exchange.write(data)
                     await exchange.drained()
@@ -387,7 +401,7 @@ class PageCache:
         )
         if isinstance(plan, NotStorable) or _names_a_file(response.fields):
             if response.status < 500:  # an error passes
-                self._remember_pass(_shared(found, request))
+                self._remember_pass(found, request)
             if flight.followed:
                 self._unshared[flight] = upstream
                 self.loop.call_later(1.0, self._drop_unshared, flight)
@@ -462,6 +476,7 @@ class PageCache:
             stamp=stamp,
             slots=self._slots(request, response.fields),
         )
+        self._absent.pop(found.primary, None)
         try:
             where = place(self.store, request, found.primary, names)
             page = replace(page, inputs=where.inputs)
@@ -488,10 +503,14 @@ class PageCache:
         if upstream is not None:
             upstream.close()
 
-    def _remember_pass(self, key: bytes) -> None:
+    def _remember_pass(self, found: Found, request: Request) -> None:
         if len(self._passes) >= _MOST_PASSES:
             self._passes.clear()
-        self._passes[key] = self.loop.poller.now + _PASS_SECONDS
+            self._absent.clear()
+        until = self.loop.poller.now + _PASS_SECONDS
+        self._passes[_shared(found, request)] = until
+        if found.stored is None and not found.names:
+            self._absent[found.primary] = until
 
     def _renew(self, exchange: Exchange, request: Request, found: Found) -> None:
         """Have a stale page renewed in the background, once per machine."""

@@ -50,12 +50,13 @@ class Peers:
             return False
         dropped = HOP_BY_HOP | {b"content-length"}
         fields = Fields(item for item in upstream.fields if item[0] not in dropped)
+        lines = exchange.dated(fields)
         exchange.outcome = "home"
         try:
             if upstream.complete:
-                exchange.respond(upstream.status, fields, upstream.take(), upstream.content_length)
+                exchange.respond(upstream.status, lines, upstream.take(), upstream.content_length)
                 return True
-            exchange.start(upstream.status, fields, upstream.content_length, upstream.take())
+            exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
             while data := await upstream.read():
                 exchange.write(data)
                 await exchange.drained()

@@ -94,7 +94,7 @@ class Service:
         try:
             self._route(exchange)
         except Exception as error:
-            self._failed(exchange, error)
+            self.failed(exchange, error)
 
     def _route(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -121,9 +121,7 @@ class Service:
         if self.pages is None:
             exchange.answer(error_answer(404, Reason.NOT_FOUND))
             return
-        work = self.pages.serve(exchange)
-        if work is not None:
-            self.run(exchange, work)
+        self.pages.serve(exchange)
 
     def run(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
         """Have a task see to an exchange, and end it whatever happens."""
@@ -132,13 +130,14 @@ class Service:
     async def _guarded(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except ClientGone:
-            exchange.abort()
         except Exception as error:
-            self._failed(exchange, error)
+            self.failed(exchange, error)
 
-    def _failed(self, exchange: Exchange, error: Exception) -> None:
-        """A fault of ours: it costs one request, and is reported."""
+    def failed(self, exchange: Exchange, error: Exception) -> None:
+        """Whoever worked at an answer raised. A fault of ours costs one request, and is reported."""
+        if isinstance(error, ClientGone):
+            exchange.abort()
+            return
         self.loop.call_exception_handler({"message": "An exchange failed", "exception": error})
         if exchange.status:
             exchange.abort()

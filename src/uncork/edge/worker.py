@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,7 @@ def _trust(networks: tuple[str, ...]) -> Callable[[bytes], bool]:
             return False
         return any(address in network for network in trusted)
 
-    return is_trusted if trusted else lambda peer: False
+    return lru_cache(4096)(is_trusted) if trusted else lambda peer: False
 
 
 async def serve(setup: Setup) -> None:

@@ -52,6 +52,18 @@ class Fields:
         """A copy in which this line is the only one of its name, at the end."""
         return Fields((*(item for item in self._items if item[0] != name), (name, value)))
 
+    def plus(self, items: tuple[Field, ...]) -> "Fields":
+        """A copy with these lines at the end."""
+        if not items:
+            return self
+        copy = Fields.__new__(Fields)
+        copy._items = self._items + items
+        copy._index = index = self._index.copy()
+        for name, value in items:
+            known = index.get(name)
+            index[name] = value if known is None else known + b", " + value
+        return copy
+
     def __contains__(self, name: object) -> bool:
         return name in self._index
 

@@ -85,14 +85,16 @@ class Shape:
 
 
 class Block:
-    """The parse of the field lines that a browser repeats. `note` is the edge's to set: what it worked out
-    for this block."""
+    """The parse of the field lines that a browser repeats. `note` and `onward` are the edge's to set: what
+    it worked out for this block."""
 
-    __slots__ = ("_shapes", "items", "note")
+    __slots__ = ("_shapes", "fields", "items", "note", "onward")
 
     def __init__(self, items: tuple[Field, ...]) -> None:
         self.items = items
+        self.fields = Fields(items)
         self.note: Any = None
+        self.onward: bytes | None = None
         self._shapes: dict[tuple[bytes, ...], Shape] = {}
 
     def shape(self, parts: list[bytes], end: int) -> Shape:
@@ -120,7 +122,7 @@ class Head:
     def fields(self) -> Fields:
         """All fields of the head. Lines of one name keep their order: a block holds no volatile name
         unless all lines of that name are in it."""
-        return Fields(self.block.items + self.volatile)
+        return self.block.fields.plus(self.volatile)
 
 
 def cut(head: bytes) -> list[bytes]:
