@@ -184,7 +184,8 @@ def test_events_come_as_they_are_sent(edge: Edge, edge3: Edge, origin: WebOrigin
 def upgrade(asked: Asked, line: Line) -> str:
     assert asked["connection"] == "upgrade" and asked["upgrade"] == "websocket"
     line.send(
-        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Own: 1\r\n\r\nfirst"
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        b"X-Own: 1\r\n\r\nfirst",
     )
     while data := line.some():
         line.send(data.upper())

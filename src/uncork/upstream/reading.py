@@ -176,7 +176,11 @@ class ResponseReader:
                     if self.exchange is not exchange:
                         raise _Stop
                 return
-        exchange.status = status
+        content = has_body(exchange.method, status)
+        coding = fields.get(b"transfer-encoding")
+        if content and coding is not None:
+            self._check_coding(coding)
+        exchange.status = status  # from here on the consumer may go by this head
         exchange.reason = self._reason
         exchange.fields = fields
         length = fields.get(b"content-length")
@@ -186,11 +190,8 @@ class ResponseReader:
         self.surplus = False
         if status == 101:
             self.phase = Phase.END
-        elif has_body(exchange.method, status):
+        elif content:
             self.phase = Phase.BODY
-            coding = fields.get(b"transfer-encoding")
-            if coding is not None:
-                self._check_coding(coding)
         else:
             # The parser doesn't know the method, and takes a chunked 304 at its word.
             self.phase = Phase.END
