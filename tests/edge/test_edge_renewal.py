@@ -36,3 +36,20 @@ def test_a_page_that_was_purged_softly_is_renewed(
         time.sleep(0.01)  # the origin's answer is no sign that it is stored
     assert found.hit and not found.cache.endswith("detail=hit-stale")
     assert origin.count(path) == 2
+
+
+def test_the_age_of_a_304_counts_and_is_told_once(edge: Edge, origin: WebOrigin) -> None:
+    """Source: RFC 9111 §4.2.3, §4.3.4"""
+
+    def answer(asked: Asked, line: Line) -> None:
+        if asked["if-none-match"]:
+            line.send(reply(b"", "Cache-Control: max-age=60", "Age: 30", status="304 Not Modified"))
+        else:
+            line.send(reply(b"it", "Cache-Control: max-age=60", "Age: 50", 'ETag: "it"'))
+
+    path = origin.new(answer)
+    assert edge.ask(path)["age"] == "50"
+    assert "fwd-status=304" in edge.ask(path, "Cache-Control: no-cache").cache
+    for _ in range(2):
+        found = edge.ask(path)
+        assert found.hit and [value for name, value in found.lines if name == "age"] in (["30"], ["31"])

@@ -363,7 +363,11 @@ class PageCache:
         if not isinstance(plan, Freshness):
             return False
         page = replace(
-            stored.page, fields=fields, freshness=plan, stamp=stamp, slots=self._slots(request, fields)
+            stored.page,
+            fields=storable_fields(fields),
+            freshness=plan,
+            stamp=stamp,
+            slots=self._slots(request, fields),
         )
         try:
             renewed = self.store.freshen(found.key, stored, page)
