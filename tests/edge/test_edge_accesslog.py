@@ -19,7 +19,7 @@ HEAD = (
 
 # What GoAccess, AWStats and their like expect. Source: the Apache HTTP Server's "combined" format
 combined = re.compile(
-    r'(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] '
+    r"(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] "
     r'"([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"'
 )
 
