@@ -285,6 +285,11 @@ def test_the_memo_agrees_with_what_is_decided(
     tags: dict[str, str] = {}
     try:
         for (method, name, query, lines), times in steps:
+            if (
+                name == "html"
+            ):  # its variants are made in their own time, which is over: nothing makes it anew
+                method, query = "HEAD" if method == "HEAD" else "GET", ""
+                lines = [text for text in lines if not text.startswith(("Cache-Control", "Pragma"))]
             asked = [text.replace(LAST, tags.get(name, '"none"')) for text in lines]
             for _ in range(times):
                 found = []
