@@ -1,6 +1,7 @@
 """What must not come back after a purge, and what an unsafe request makes old before it is answered."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -113,3 +114,41 @@ def test_who_has_changed_a_page_sees_the_change(edge: Edge, origin: WebOrigin, s
                 ahead.send(post + get)
                 assert ahead.reply().body == b"changed"
                 assert ahead.reply().body == b"new"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [("Cache-Control: max-age=0", 'ETag: "{}"'), ("Cache-Control: no-cache", 'ETag: "{}"'), ('ETag: "{}"',)],
+    ids=["stale at once", "no-cache", "silent"],
+)
+def test_a_fetch_under_way_is_no_answer_to_who_came_later(
+    edge: Edge, origin: WebOrigin, fields: tuple[str, ...]
+) -> None:
+    """A page that must be validated each time: who has seen it change and asks gets one that was made
+    since, and those who waited together get the same. Source: RFC 9111 §4, §5.2.2.4"""
+    versions = ["old"]
+    began = [threading.Event() for _ in range(3)]
+    go_on = [threading.Event() for _ in range(3)]
+    renders: list[str] = []
+
+    def answer(asked: Asked, line: Line) -> None:
+        version = versions[-1]  # what a render reads, it reads at its beginning
+        number = len(renders)
+        renders.append(version)
+        began[number].set()
+        go_on[number].wait(10)
+        line.send(reply(version.encode(), *(field.format(version) for field in fields)))
+
+    path = origin.new(answer)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(edge.ask, path)
+        assert began[0].wait(10)
+        versions.append("new")
+        later = [pool.submit(edge.ask, path) for _ in range(5)]
+        eventually(lambda: edge.snapshot()["connections"] >= 6)
+        go_on[0].set()
+        assert first.result().body == b"old"
+        assert began[1].wait(10)
+        go_on[1].set()
+        assert [one.result().body for one in later] == [b"new"] * 5
+    assert renders == ["old", "new"]

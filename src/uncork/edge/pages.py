@@ -14,7 +14,7 @@ from typing import Any
 from uncork.caching.directives import Directives, parse_directives
 from uncork.caching.freshness import Freshness, age_value, remaining
 from uncork.caching.invalidation import invalidated_groups, invalidated_urls
-from uncork.caching.reuse import ERROR_STATUSES, stale_if_error_allowed
+from uncork.caching.reuse import ERROR_STATUSES, Reuse, judge, stale_if_error_allowed
 from uncork.caching.status import cache_status
 from uncork.caching.storable import CacheOptions, NotStorable, plan_storing, storable_fields
 from uncork.caching.validation import fetching_fields, freshen, is_about, validating_fields
@@ -66,11 +66,21 @@ _MOST_PASSES = 10_000
 _MOST_TRIES = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """When the origin was asked: by the purge clock, in seconds since the epoch, and in monotonic seconds."""
+
+    stamp: int
+    wall: float
+    monotonic: float
+
+
 @dataclass(slots=True)
 class Flown:
     """The head of a shared fetch: what all who wait for it are told first."""
 
     page: Page
+    asked: Asked
     why: Why  # VALIDATED when the stored page was still right
     length: int | None
     storing: bool
@@ -205,9 +215,27 @@ class PageCache:
                     return
                 _close(found.stored)
                 found = again
+                if self._answered(exchange, directives, found):
+                    return
         finally:
             _close(found.stored)
         self._pass(exchange, decision.why)
+
+    def _answered(self, exchange: Exchange, directives: Directives, found: Found) -> bool:
+        """Answer with what is stored by now, if it may be; a purged page is let go."""
+        stored = found.stored
+        if stored is None:
+            return False
+        page = stored.page
+        verdict = self.table.clock.verdict(page.stamp, page.slots)
+        decision = decide(exchange.request, directives, page, True, verdict, time.time())
+        if isinstance(decision, Serve) or verdict is Verdict.PURGED:
+            found.stored = None
+        if isinstance(decision, Serve):
+            return self._answer(exchange, found, stored, decision.why)
+        if verdict is Verdict.PURGED:
+            stored.close()
+        return False
 
     async def _fly(
         self, exchange: Exchange, directives: Directives, found: Found, decision: Fetch | Revalidate
@@ -246,11 +274,8 @@ class PageCache:
                     self._pass(exchange, why)
                 return None
             page = flown.page
-            if not leads:
-                # It may be for other inputs than this request has, or from before a purge.
-                current = self.table.clock.verdict(page.stamp, page.slots) is Verdict.VALID
-                if not current or not matches(page.inputs, request):
-                    return find(self.store, request)
+            if not leads and not self._answers(flown, exchange, directives):
+                return find(self.store, request)
             waits = any(name in request.fields for name in _CONDITIONAL)
             while waits and not reader.complete and reader.error is None:
                 await reader.changed()
@@ -277,6 +302,21 @@ class PageCache:
                 return None
             exchange.finish()
             return None
+
+    def _answers(self, flown: Flown, exchange: Exchange, directives: Directives) -> bool:
+        """Whether a fetch that was under way is one for this request too.
+
+        It may be for other inputs, or from before a purge. And what may not be reused without validation
+        answers only who was there when the origin was asked. Source: RFC 9111 §4
+        """
+        page = flown.page
+        if self.table.clock.verdict(page.stamp, page.slots) is not Verdict.VALID:
+            return False
+        if not matches(page.inputs, exchange.request):
+            return False
+        if exchange.began <= flown.asked.monotonic:
+            return True
+        return judge(directives, page.freshness, time.time()) is not Reuse.REVALIDATE
 
     def _forwarded(self, flown: Flown, why: Why, collapsed: bool) -> bytes:
         return cache_status(
@@ -314,8 +354,7 @@ class PageCache:
                 validating = stored is not None and isinstance(decision, Revalidate)
                 while True:
                     clock = self.table.clock
-                    stamp = clock.stamp()
-                    requested_at = time.time()
+                    asked = Asked(clock.stamp(), time.time(), self.loop.poller.now)
                     # Purged since it was decided, or softly: a date has the precision of a second, and
                     # might bring it back.
                     if stored is not None and (
@@ -331,11 +370,11 @@ class PageCache:
                         break
                     upstream.close()
                     if is_about(upstream.fields, stored.page.fields) and self._validated(
-                        flight, request, found, stored, upstream, stamp, requested_at
+                        flight, request, found, stored, upstream, asked
                     ):
                         return
                     validating = False
-                await self._take_in(flight, request, found, stored, upstream, stamp, requested_at)
+                await self._take_in(flight, request, found, stored, upstream, asked)
         finally:
             _close(stored)
 
@@ -346,8 +385,7 @@ class PageCache:
         found: Found,
         stored: StoredPage,
         upstream: Upstream,
-        stamp: int,
-        requested_at: float,
+        asked: Asked,
     ) -> bool:
         """Freshen the stored page by a 304; False when it has to be fetched after all."""
         fields = freshen(stored.page.fields, upstream.fields)
@@ -356,7 +394,7 @@ class PageCache:
         plan = plan_storing(
             replace(request, method=b"GET"),
             Response(stored.page.status, fields),
-            requested_at,
+            asked.wall,
             time.time(),
             self.options.caching,
         )
@@ -366,7 +404,7 @@ class PageCache:
             stored.page,
             fields=storable_fields(fields),
             freshness=plan,
-            stamp=stamp,
+            stamp=asked.stamp,
             slots=self._slots(request, fields),
         )
         try:
@@ -376,7 +414,7 @@ class PageCache:
             renewed = None
         if renewed is None:
             renewed = replace(stored, page=page, fd=os.dup(stored.fd))
-        flight.open(Flown(page, Why.VALIDATED, None, True, renewed), released=renewed.close)
+        flight.open(Flown(page, asked, Why.VALIDATED, None, True, renewed), released=renewed.close)
         flight.finish()
         return True
 
@@ -387,8 +425,7 @@ class PageCache:
         found: Found,
         stored: StoredPage | None,
         upstream: Upstream,
-        stamp: int,
-        requested_at: float,
+        asked: Asked,
     ) -> None:
         received_at = time.time()
         response = Response(upstream.status, upstream.fields)
@@ -401,7 +438,7 @@ class PageCache:
             flight.fail(OriginSaid())
             return
         plan = plan_storing(
-            replace(request, method=b"GET"), response, requested_at, received_at, self.options.caching
+            replace(request, method=b"GET"), response, asked.wall, received_at, self.options.caching
         )
         if isinstance(plan, NotStorable) or _names_a_file(response.fields):
             if response.status < 500:  # an error passes
@@ -413,8 +450,8 @@ class PageCache:
             else:
                 upstream.close()
             return
-        page, writer, key = self._open(request, found, response, plan, stamp)
-        flown = Flown(page, Why.MISS, upstream.content_length, writer is not None)
+        page, writer, key = self._open(request, found, response, plan, asked.stamp)
+        flown = Flown(page, asked, Why.MISS, upstream.content_length, writer is not None)
         fd = -1 if writer is None else os.dup(writer.fd)
 
         def read_back(offset: int, count: int) -> bytes:
