@@ -12,6 +12,8 @@ from support.soak import soak
 from support.web_origin import Asked, Line, WebOrigin, reply
 
 CLIENTS = 8
+# URLs that were never asked for, each second: of these nobody knows yet what selects among their pages.
+NEW_PLACES = 5
 
 # What the origin says, by the kind of page: None of it may be shared, or only among equal cookies.
 PERSONAL = {
@@ -55,16 +57,20 @@ def answer(asked: Asked, line: Line) -> None:
 
 def test_nobody_gets_what_is_for_another(edge3: Edge, origin: WebOrigin) -> None:
     kinds = [*PERSONAL, *BY_COOKIE, *SHARED]
-    for kind in kinds:
-        origin.at(f"/{kind}", answer)
+    seconds = soak(5)
+    for place in range(int(seconds * NEW_PLACES) + 1):
+        for kind in kinds:
+            origin.at(f"/{place}/{kind}", answer)
     counts: Counter[str] = Counter()
     lock = threading.Lock()
-    over = time.monotonic() + soak(5)
+    start = time.monotonic()
+    over = start + seconds
 
     def visit(number: int) -> None:
         dice = random.Random(number)
         with RawClient(edge3.address) as client:
-            while time.monotonic() < over:
+            while (now := time.monotonic()) < over:
+                place = int((now - start) * NEW_PLACES)
                 kind = dice.choice(kinds)
                 nonce = f"{dice.getrandbits(64):016x}"
                 fields = {"x_nonce": nonce}
@@ -77,7 +83,7 @@ def test_nobody_gets_what_is_for_another(edge3: Edge, origin: WebOrigin) -> None
                 if dice.random() < 0.1:
                     fields["cache_control"] = dice.choice(("no-cache", "max-stale=100", "no-store"))
                 method = "POST" if kind == "posted" else "GET"
-                response = client.ask(f"/{kind}", method, b"" if method == "POST" else None, **fields)
+                response = client.ask(f"/{place}/{kind}", method, b"" if method == "POST" else None, **fields)
                 assert response.status == 200, response
                 made_for, made_with, made_by = response.body.decode().split("|")
                 mine = made_for == nonce
