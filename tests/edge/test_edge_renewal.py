@@ -53,3 +53,27 @@ def test_the_age_of_a_304_counts_and_is_told_once(edge: Edge, origin: WebOrigin)
     for _ in range(2):
         found = edge.ask(path)
         assert found.hit and [value for name, value in found.lines if name == "age"] in (["30"], ["31"])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_was_fetched_for_head_is_sent_without_content(
+    edge: Edge, origin: WebOrigin, streamed: bool
+) -> None:
+    """A HEAD has a stale page fetched by GET, and what comes can't be shared. Source: RFC 9110 §9.3.2"""
+    say = [b'Cache-Control: max-age=0\r\nETag: "a"\r\n']
+
+    def answer(asked: Asked, line: Line) -> None:
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n" + say[-1] + b"\r\n" + b"01234")
+        if streamed:
+            time.sleep(0.05)
+        line.send(b"56789")
+
+    path = origin.new(answer)
+    assert edge.ask(path).body == b"0123456789"
+    say.append(b"Cache-Control: private\r\n")
+    with edge.connect() as client:
+        for _ in range(3):
+            found = client.ask(path, method="HEAD")
+            assert found.status == 200 and found["content-length"] == "10"
+        assert client.ask("/files/small.txt").status == 200
+        assert client.seen == b""

@@ -37,6 +37,7 @@ class Exchange:
         "_buffered",
         "_chunked_answer",
         "_chunks",
+        "_empty",
         "_expects",
         "_left",
         "_over",
@@ -88,6 +89,7 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         # The answer
         self._chunked_answer = False
+        self._empty = False  # whatever there is of content is not sent: the answer to HEAD, 204, 304
 
     # The request's content
 
@@ -237,14 +239,15 @@ class Exchange:
         `length` is None where it isn't known: then it is sent in chunks, or to a client of HTTP/1.0 until
         the connection ends.
         """
-        if length is None and has_body(self.request.method, status):
+        self._empty = not has_body(self.request.method, status)
+        if length is None and not self._empty:
             if self.request.version == b"1.1":
                 self._chunked_answer = True
                 lines += b"Transfer-Encoding: chunked\r\n"
             else:
                 self.keep_alive = False
         head = self._head(status, lines, length)
-        if first:
+        if first and not self._empty:
             self.sent_bytes = len(first)
             head += chunk(first) if self._chunked_answer else first
         self.client.write(head)
@@ -254,13 +257,15 @@ class Exchange:
         says of its content."""
         if has_body(self.request.method, status):
             length = len(body)
+        else:
+            body = b""
         self.sent_bytes = len(body)
         self.client.write(self._head(status, lines, length) + body)
         self._end()
 
     def write(self, data: bytes) -> None:
         """Some content of an answer that was started. To wait for the client is the caller's: `drained`."""
-        if data:
+        if data and not self._empty:
             self.sent_bytes += len(data)
             self.client.write(chunk(data) if self._chunked_answer else data)
 
