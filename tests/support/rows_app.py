@@ -73,7 +73,7 @@ def versions(body: bytes) -> dict[int, int]:
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     connection, table = _opened()
     kind, _, wanted = environ["PATH_INFO"][1:].partition("/")
-    if kind == "pid":
+    if kind not in KINDS:
         start_response("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "no-store")])
         return [b"%d\n" % os.getpid()]
     rows = [int(row) for row in wanted.split(",")]

@@ -14,17 +14,22 @@ SUPPORT = Path(__file__).parent
 
 
 @contextmanager
-def rows_site(directory: Path, *, rows: int, workers: int, options: tuple[str, ...] = ()) -> Iterator[Uncork]:
+def rows_site(directory: Path, *, rows: int, workers: int) -> Iterator[Uncork]:
     """`support.rows_app` with so many rows, behind so many workers; state in `directory`/state."""
-    database = directory / "rows.sqlite"
-    rows_app.create(database, rows)
+    rows_app.create(directory / "rows.sqlite", rows)
+    with running_site(directory, workers=workers) as uncork:
+        yield uncork
+
+
+@contextmanager
+def running_site(directory: Path, *, workers: int) -> Iterator[Uncork]:
+    """The same, with the rows and the state that are there already."""
     arguments = (
         *("serve", "support.rows_app:application", "--bind", "127.0.0.1:0"),
         *("--state-dir", str(state_of(directory)), "--workers", str(workers), "--origin-workers", "2"),
-        *options,
     )
     path = os.pathsep.join([str(SUPPORT.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {"PYTHONPATH": path, "ROWS_DB": str(database)}
+    environment = {"PYTHONPATH": path, "ROWS_DB": str(directory / "rows.sqlite")}
     with Uncork(*arguments, cwd=directory, program=REAL, environment=environment) as uncork:
         yield uncork
 
