@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from uncork.caching.directives import Directives, parse_directives
+from uncork.caching.directives import NO_DIRECTIVES, Directives, parse_directives
 from uncork.caching.freshness import Freshness, age_value, remaining
 from uncork.caching.invalidation import invalidated_groups, invalidated_urls
 from uncork.caching.reuse import ERROR_STATUSES, Reuse, judge, stale_if_error_allowed
@@ -256,17 +256,8 @@ class PageCache:
                 else:
                     await self.forwarder.relay(exchange, upstream, Why.PASS_UNSHARED)
                 return None
-            except OriginSaid:
-                if found.stored is None:
-                    self._pass(exchange, why)
-                else:
-                    self._answer_stored(exchange, found, Why.STALE_ERROR)
-                return None
-            except (OriginError, Unfinished) as error:
-                stored = found.stored
-                if stored is not None and stale_if_error_allowed(
-                    stored.page.freshness, time.time(), directives
-                ):
+            except (OriginSaid, OriginError, Unfinished) as error:
+                if self._may_stand_in(found.stored, directives):
                     self._answer_stored(exchange, found, Why.STALE_ERROR)
                 elif isinstance(error, OriginError):
                     self.forwarder.fail(exchange, error)
@@ -302,6 +293,16 @@ class PageCache:
                 return None
             exchange.finish()
             return None
+
+    def _may_stand_in(self, stored: StoredPage | None, directives: Directives = NO_DIRECTIVES) -> bool:
+        """Whether a stored page may be served although the origin failed: never one that was purged, which
+        may have happened since it was looked up. Source: RFC 5861 §4"""
+        if stored is None:
+            return False
+        page = stored.page
+        if self.table.clock.verdict(page.stamp, page.slots) is Verdict.PURGED:
+            return False
+        return stale_if_error_allowed(page.freshness, time.time(), directives)
 
     def _answers(self, flown: Flown, exchange: Exchange, directives: Directives) -> bool:
         """Whether a fetch that was under way is one for this request too.
@@ -429,11 +430,7 @@ class PageCache:
     ) -> None:
         received_at = time.time()
         response = Response(upstream.status, upstream.fields)
-        if (
-            response.status in ERROR_STATUSES
-            and stored is not None
-            and stale_if_error_allowed(stored.page.freshness, received_at)
-        ):
+        if response.status in ERROR_STATUSES and self._may_stand_in(stored):
             upstream.close()
             flight.fail(OriginSaid())
             return

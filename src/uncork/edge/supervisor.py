@@ -219,9 +219,9 @@ class Supervisor:
         retired = asyncio.create_task(self._retire(self._generation))
         await self._first(retired, self._hurry.wait())
         self._sockets.close()
-        finishing = asyncio.gather(retired, *self._retiring)
-        await self._first(finishing, self._hurry.wait())
-        if finishing.done() and not finishing.cancelled():
+        if not self._hurry.is_set():  # else what retires may not be in `_retiring` yet
+            await self._first(asyncio.gather(*self._retiring), self._hurry.wait())
+        if not self._hurry.is_set():
             self._say("stopped")
             return 0
         for generation in self._running():
