@@ -17,9 +17,8 @@ from uncork.edge.forwarding import PEER_FIELD
 from uncork.net.connection import RECEIVE_BYTES, Connection
 from uncork.net.loop import Loop
 from uncork.semantics.messages import Request
-from uncork.semantics.targets import BadTarget, split_target
 from uncork.wire.known import NO_CONDITION, VALUE_BYTES, Head, Shape, volatile_line
-from uncork.wire.requests import Refused, framing, keeps_alive, parse_request_line, without_named
+from uncork.wire.requests import Refused, without_named
 
 if TYPE_CHECKING:
     from uncork.edge.service import Service
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 _HANGUP = select.EPOLLHUP | select.EPOLLERR
 _BLANK_LINE = b"\r\n\r\n"
 _CRLF = b"\r\n"
-_PLAIN_CONNECTION = (b"keep-alive", b"close")
 _split = volatile_line.split
 # What a client may send ahead (pipelined requests, content before it is wanted). Bytes.
 _MOST_AHEAD = 256 * 1024
@@ -210,36 +208,22 @@ class Client(Connection):
 
     def _start(self, head: Head) -> None:
         service = self.service
+        known = service.known
+        fields = head.fields()
         try:
-            line = parse_request_line(head.line, service.limits)
-            fields = head.fields()
-            host = fields.get(b"host")
-            if host is None:
-                if line.version == b"1.1":
-                    raise Refused(400, "no Host")
-            elif b"," in host:
-                raise Refused(400, "more than one Host")
-            content = framing(line.version, fields, service.limits)
-            connection = fields.get(b"connection")
-            if connection is not None and connection.lower() not in _PLAIN_CONNECTION:
-                fields = without_named(connection, fields)
-            expect = fields.get(b"expect")
-            if expect is not None and expect.lower() != b"100-continue":
-                raise Refused(417, "the only expectation known is 100-continue")
-            if line.method == b"CONNECT":
-                raise Refused(501, "this is no tunnel")
-            try:
-                scheme, authority, path, query = split_target(line.target, line.method, host, b"http")
-            except BadTarget as error:
-                raise Refused(error.status, str(error)) from None
+            target = known.target(head.line, fields.get(b"host"))
+            terms = known.terms(head.block, target.version)
         except Refused as refused:
             self.refuse(refused)
             return
+        if terms.named is not None:
+            fields = without_named(terms.named, fields)
         if self.internal:
             self.address = fields.get(PEER_FIELD) or b"-"
-        request = Request(line.method, scheme, authority, path, query, line.version, fields)
-        keep_alive = keeps_alive(line.version, fields) and not service.draining
-        self.exchange = exchange = Exchange(self, request, head, content, keep_alive, expect is not None)
+        content = terms.content
+        request = Request(*target, fields)
+        keep_alive = terms.persists and not service.draining
+        self.exchange = exchange = Exchange(self, request, head, content, keep_alive, terms.expects)
         if (content.length or content.chunked) and self.buffer:
             ahead, self.buffer = self.buffer, b""
             exchange.feed(ahead)

@@ -13,13 +13,14 @@ from uncork.caching.status import cache_status, joined
 from uncork.edge.decide import FORWARD, Why
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
-from uncork.edge.internal import InternalFiles
+from uncork.edge.internal import InternalFiles, names_a_file
 from uncork.net.loop import current
 from uncork.pages.tags import TAG_FIELDS
 from uncork.semantics.fields import Field, Fields, names
 from uncork.semantics.messages import HOP_BY_HOP, IDEMPOTENT_METHODS
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError, OriginFailure
+from uncork.upstream.known import Head as OriginHead
 from uncork.upstream.origins import Origins
 from uncork.upstream.pool import Pool
 from uncork.wire.known import Head
@@ -198,20 +199,35 @@ class Forwarder:
 
     def _respond(self, exchange: Exchange, upstream: Upstream, why: Why) -> bool:
         """Send what there is of a response; False when more of it is to come."""
-        if self._internal_files is not None:
+        if self._internal_files is not None and names_a_file(upstream.fields):
             answer = self._internal_files.respond(exchange.request, upstream.fields, self._wall())
             if answer is not None:
                 upstream.close()
                 exchange.answer(answer)
                 return True
-        fields = client_fields(upstream.fields, self._keep_tags)
-        lines = exchange.dated(with_status([*fields, _VIA], _member(why, upstream.status)))
+        if upstream.known is None:
+            lines = exchange.dated(self._to_client(upstream.fields, upstream.status, why))
+        else:
+            lines = self._lines_of(upstream.known, why)
+            if b"date" not in upstream.fields:
+                lines = exchange.client.service.date_line + lines
         exchange.outcome = why.value
         if upstream.complete:
             exchange.respond(upstream.status, lines, upstream.take(), upstream.content_length)
             return True
         exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
         return False
+
+    def _to_client(self, fields: Fields, status: int, why: Why) -> Fields:
+        return with_status([*client_fields(fields, self._keep_tags), _VIA], _member(why, status))
+
+    def _lines_of(self, head: OriginHead, why: Why) -> bytes:
+        """The lines of a head on their way to the client: those of its block are made once."""
+        block = head.block
+        lines = block.onward.get(why)
+        if lines is None:
+            lines = block.onward[why] = field_lines(self._to_client(block.fields, block.status, why))
+        return lines + field_lines([item for item in head.volatile if item[0] not in _NOT_TO_CLIENT])
 
     async def _stream(self, exchange: Exchange, upstream: Upstream) -> None:
         """Send the rest of a response as it comes. Raises ClientGone."""

@@ -54,6 +54,11 @@ class InternalOptions:
     small: int = 64 * 1024
 
 
+def names_a_file(fields: Fields) -> bool:
+    """Whether a response of the origin asks for a file to be sent in its stead."""
+    return NAMING[0] in fields or NAMING[1] in fields
+
+
 class InternalFiles:
     """All directories whose files the origin may name."""
 

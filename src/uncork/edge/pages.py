@@ -35,11 +35,12 @@ from uncork.edge.decide import (
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import Exchange
 from uncork.edge.forwarding import Forwarder, client_fields, with_status
+from uncork.edge.internal import names_a_file
 from uncork.edge.peers import Peers
 from uncork.edge.representation import Representation, answer
 from uncork.net.loop import Loop
 from uncork.pages.clock import Verdict
-from uncork.pages.keys import WHOLE_QUERY, matches, primary_key, variant_key
+from uncork.pages.keys import WHOLE_QUERY, matches, variant_key
 from uncork.pages.page import Page
 from uncork.pages.pagefile import CorruptPage, TooLarge
 from uncork.pages.tags import group_tag, response_tags, tag_slots, url_tags
@@ -126,7 +127,9 @@ class PageCache:
         self.compressor = Compressor(loop, store, report) if options.compress else None
         self._unshared: dict[Flight[Flown], Upstream] = {}  # for the leader's client to take
         self._passes: dict[bytes, float] = {}  # key → monotonic seconds until which it is passed
-        self._absent: dict[bytes, float] = {}  # primary key → until when the store isn't asked for it
+        # Scheme, authority and path of what is passed, while the store has nothing of it → the primary key,
+        # and until when the store isn't asked.
+        self._absent: dict[tuple[bytes, bytes, bytes], tuple[bytes, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # The way of a request
@@ -182,10 +185,9 @@ class PageCache:
 
     def _find(self, request: Request) -> Found:
         """What is stored for a request. For a URL that is passed, it was nothing."""
-        if self._absent:
-            primary = primary_key(request.scheme, request.authority, request.path)
-            if self._absent.get(primary, 0.0) > self.loop.poller.now:
-                return Found(primary, (), (), primary, None)
+        absent = self._absent.get((request.scheme, request.authority, request.path))
+        if absent is not None and absent[1] > self.loop.poller.now:
+            return Found(absent[0], (), (), absent[0], None)
         return find(self.store, request)
 
     def _pass(self, exchange: Exchange, why: Why) -> None:
@@ -437,7 +439,7 @@ class PageCache:
         plan = plan_storing(
             replace(request, method=b"GET"), response, asked.wall, received_at, self.options.caching
         )
-        if isinstance(plan, NotStorable) or _names_a_file(response.fields):
+        if isinstance(plan, NotStorable) or names_a_file(response.fields):
             if response.status < 500:  # an error passes
                 self._remember_pass(found, request)
             if flight.followed:
@@ -514,7 +516,7 @@ class PageCache:
             stamp=stamp,
             slots=self._slots(request, response.fields),
         )
-        self._absent.pop(found.primary, None)
+        self._absent.pop((request.scheme, request.authority, request.path), None)
         try:
             where = place(self.store, request, found.primary, names)
             page = replace(page, inputs=where.inputs)
@@ -548,7 +550,7 @@ class PageCache:
         until = self.loop.poller.now + _PASS_SECONDS
         self._passes[_shared(found, request)] = until
         if found.stored is None and not found.names:
-            self._absent[found.primary] = until
+            self._absent[request.scheme, request.authority, request.path] = found.primary, until
 
     def _renew(self, exchange: Exchange, request: Request, found: Found) -> None:
         """Have a stale page renewed in the background, once per machine."""
@@ -679,7 +681,3 @@ def _shared(found: Found, request: Request) -> bytes:
 def _dated(fields: Fields, received_at: float) -> Fields:
     """With the time it was received, if the origin didn't say when it was made. Source: RFC 9110 §6.6.1"""
     return fields if b"date" in fields else fields.with_(b"date", format_date(received_at))
-
-
-def _names_a_file(fields: Fields) -> bool:
-    return b"x-accel-redirect" in fields or b"x-sendfile" in fields

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from uncork.semantics.fields import Fields
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, for that makes it four times as dear; and nobody changes one.
+@dataclass(slots=True)
 class Request:
     """The head of a request, its target resolved.
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from uncork.net.loop import READ, WRITE, Poller
 from uncork.upstream.exchange import MOST_BUFFERED, BodySource, Exchange
 from uncork.upstream.failures import OriginError, OriginFailure
+from uncork.upstream.known import KnownHeads
 from uncork.upstream.reading import Phase, ResponseReader
 
 # Bytes asked of the kernel at once: while a head is awaited, and while a large body runs.
@@ -23,6 +24,7 @@ _LARGE_READ = 256 * 1024
 class Owner(Protocol):
     """The pool, as a connection sees it. The times are seconds."""
 
+    known: KnownHeads
     response_timeout: float
     read_timeout: float
     send_timeout: float
@@ -56,7 +58,7 @@ class Connection(ResponseReader):
     )
 
     def __init__(self, owner: Owner, sock: socket.socket, poller: Poller) -> None:
-        super().__init__()
+        super().__init__(owner.known)
         self._owner = owner
         self._socket = sock
         self._fd = sock.fileno()

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from uncork.semantics.fields import Fields
 from uncork.upstream.failures import OriginError, OriginFailure, retold
+from uncork.upstream.known import Head
 
 BodySource = AsyncIterator[bytes]
 Interim = Callable[[int, Fields], None]
@@ -43,7 +44,8 @@ class Exchange:
     `status` is 0 until the head is there. `content_length` is what the head says (None: not known; it is
     also set for HEAD). `complete` is True once the response has arrived whole, which can be while some
     of it is still to be taken; a response whose end is missing never becomes complete. `error` is the
-    OriginError, or what the source of the request's body raised.
+    OriginError, or what the source of the request's body raised. `known` is the head as it was taken apart,
+    when most of it was seen before.
 
     `listener(exchange)` is called when the head is there, when more bytes are, at the end and on failure;
     never before `start` has returned, and several of these may be told in one call.
@@ -64,6 +66,7 @@ class Exchange:
         "fields",
         "head",
         "interim",
+        "known",
         "listener",
         "method",
         "reason",
@@ -95,6 +98,7 @@ class Exchange:
         self.status = 0
         self.reason = b""
         self.fields = NO_FIELDS
+        self.known: Head | None = None
         self.content_length: int | None = None
         self.complete = False
         self.error: BaseException | None = None

@@ -18,6 +18,7 @@ from uncork.upstream.addresses import Address
 from uncork.upstream.connection import Connection
 from uncork.upstream.exchange import BodySource, Exchange, Interim
 from uncork.upstream.failures import OriginError, OriginFailure
+from uncork.upstream.known import KnownHeads
 
 # Seconds between two tries of a Unix socket whose queue of connections is full.
 _BACKLOG_PAUSE = 0.005
@@ -62,6 +63,7 @@ class Pool:
         self.response_timeout = options.response_timeout
         self.read_timeout = options.read_timeout
         self.send_timeout = options.send_timeout
+        self.known = KnownHeads()
         self._idle_limit = options.idle_limit
         self._loop: Loop | None = None
         self._connections: set[Connection] = set()

@@ -13,6 +13,7 @@ from uncork.semantics.fields import Field, Fields, names
 from uncork.semantics.messages import has_body
 from uncork.upstream.exchange import Exchange
 from uncork.upstream.failures import OriginError, OriginFailure
+from uncork.upstream.known import Head, KnownHeads
 
 # Bytes of a response head with the interim responses before it; of trailers; and of chunk framing that
 # comes without any content.
@@ -37,6 +38,7 @@ class ResponseReader:
     __slots__ = (
         "_chunked",
         "_interim",
+        "_known",
         "_lines",
         "_parser",
         "_reason",
@@ -51,7 +53,8 @@ class ResponseReader:
         "surplus",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, known: KnownHeads) -> None:
+        self._known = known
         self._parser = HttpResponseParser(self)
         self._stale = False  # the parser is in the middle of something: a new one is needed
         self._lines: list[Field] = []
@@ -81,31 +84,59 @@ class ResponseReader:
         """Take bytes of the response; `phase` tells what they led to. Raises OriginError."""
         exchange = self.exchange
         assert exchange is not None
+        first = False
         if self.left:
-            if len(data) > self.left:
-                data = data[: self.left]
-                self.surplus = True
-            self.left -= len(data)
-            exchange.put(data)
-            if not self.left:
-                self.phase = Phase.END
+            self._count(exchange, data)
             return
         if self.head_size == 0:
+            if exchange.method != b"HEAD" and (head := self._known.read(data)) is not None:
+                self._begin(exchange, head)
+                self._count(exchange, data[head.size :])
+                return
             # llhttp also takes RTSP/1.0, ICE/1.0, HTTP/2.0, and empty lines before them.
             if data[:7] != b"HTTP/1."[: len(data)]:
                 raise _not_http()
             self.head_size = len(data)
             self._split = len(data) < 7
+            first = True
         elif self.phase is Phase.HEAD or self._chunked:
             self.head_size += len(data)
         self._parse(data)
-        if self.phase is Phase.BODY and exchange.content_length is not None:
-            self.left = exchange.content_length - exchange.buffered
-            self._stale = True
+        length = exchange.content_length
+        if length is not None:
+            if self.phase is Phase.BODY:
+                self.left = length - exchange.buffered
+                self._stale = True
+            if first and exchange.status and has_body(exchange.method, exchange.status):
+                self._known.keep(data, exchange.status, exchange.reason, exchange.fields, self.keep)
         if self.head_size > MOST_HEAD and (
             self.phase is Phase.HEAD or (self._chunked and self.phase is Phase.BODY)
         ):
             raise _too_large()
+
+    def _begin(self, exchange: Exchange, head: Head) -> None:
+        """The head is there, and was known."""
+        block = head.block
+        exchange.known = head
+        exchange.status = block.status
+        exchange.reason = block.reason
+        exchange.fields = head.fields()
+        exchange.content_length = self.left = head.length
+        self.head_size = head.size
+        self.keep = block.keep
+        self.surplus = self._chunked = False
+        self.phase = Phase.BODY
+
+    def _count(self, exchange: Exchange, data: bytes) -> None:
+        """Take bytes of a body whose length is known."""
+        if len(data) > self.left:
+            data = data[: self.left]
+            self.surplus = True
+        if data:
+            self.left -= len(data)
+            exchange.put(data)
+        if not self.left:
+            self.phase = Phase.END
 
     def end(self) -> None:
         """The peer sends no more: the response is complete by that, or it never will be (OriginError).

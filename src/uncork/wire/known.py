@@ -24,7 +24,7 @@ from typing import Any
 
 from uncork.semantics.fields import Field, Fields
 from uncork.wire.limits import Limits
-from uncork.wire.requests import Refused, parse_field_line
+from uncork.wire.requests import Refused, Target, Terms, parse_field_line, read_target, read_terms
 
 # The lines that differ from request to request. The value's grammar is that of `requests.field_line`
 # but for white space at its ends. In the two spellings that clients use.
@@ -88,13 +88,14 @@ class Block:
     """The parse of the field lines that a browser repeats. `note` and `onward` are the edge's to set: what
     it worked out for this block."""
 
-    __slots__ = ("_shapes", "fields", "items", "note", "onward")
+    __slots__ = ("_shapes", "fields", "items", "note", "onward", "terms")
 
     def __init__(self, items: tuple[Field, ...]) -> None:
         self.items = items
         self.fields = Fields(items)
         self.note: Any = None
         self.onward: bytes | None = None
+        self.terms: dict[bytes, Terms] = {}  # by version
         self._shapes: dict[tuple[bytes, ...], Shape] = {}
 
     def shape(self, parts: list[bytes], end: int) -> Shape:
@@ -142,6 +143,7 @@ class KnownHeads:
         self.blocks: dict[bytes, Block] = {}
         self._older_blocks: dict[bytes, Block] = {}
         self._lines: dict[bytes, Field] = {}
+        self._targets: dict[tuple[bytes, bytes | None], Target] = {}
         self._first_sights = [0] * _FIRST_SIGHTS
         self._limits = limits
 
@@ -170,6 +172,24 @@ class KnownHeads:
             raise Refused(431, "too many field lines")
         volatile = tuple((parts[i].lower(), parts[i + 1].strip(b" \t")) for i in range(1, len(parts), 3))
         return Head(rest[:end], block, volatile)
+
+    def target(self, line: bytes, host: bytes | None) -> Target:
+        """See `read_target`."""
+        target = self._targets.get((line, host))
+        if target is None:
+            target = read_target(line, host, self._limits)
+            if len(line) <= _LONGEST_LINE:
+                if len(self._targets) >= _MOST_LINES:
+                    self._targets.clear()
+                self._targets[line, host] = target
+        return target
+
+    def terms(self, block: Block, version: bytes) -> Terms:
+        """See `read_terms`: no volatile line has a say."""
+        terms = block.terms.get(version)
+        if terms is None:
+            terms = block.terms[version] = read_terms(version, block.fields, self._limits)
+        return terms
 
     def _parse(self, key: bytes, parts: int) -> Block:
         lines = key[2:-4].split(_CRLF) if len(key) > 4 else []

@@ -10,8 +10,10 @@ obs-fold, white space before the colon, two Hosts, two framings are 400 (RFC 911
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from uncork.semantics.fields import Field, Fields, names
+from uncork.semantics.targets import BadTarget, split_target
 from uncork.wire.limits import Limits
 
 
@@ -115,3 +117,56 @@ def keeps_alive(version: bytes, fields: Fields) -> bool:
     if b"close" in tokens:
         return False
     return version == b"1.1" or b"keep-alive" in tokens
+
+
+class Target(NamedTuple):
+    """What a request line and Host say: all of a `Request` but its fields, in its order."""
+
+    method: bytes
+    scheme: bytes
+    authority: bytes
+    path: bytes
+    query: bytes | None
+    version: bytes
+
+
+def read_target(line: bytes, host: bytes | None, limits: Limits) -> Target:
+    """Raises Refused: 400, 414, 421, 501, 505. Source: RFC 9112 §3, §3.2"""
+    parsed = parse_request_line(line, limits)
+    if host is None:
+        if parsed.version == b"1.1":
+            raise Refused(400, "no Host")
+    elif b"," in host:
+        raise Refused(400, "more than one Host")
+    if parsed.method == b"CONNECT":
+        raise Refused(501, "this is no tunnel")
+    try:
+        scheme, authority, path, query = split_target(parsed.target, parsed.method, host, b"http")
+    except BadTarget as error:
+        raise Refused(error.status, str(error)) from None
+    return Target(parsed.method, scheme, authority, path, query, parsed.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the fields say of the message itself and of its connection: where its content is, whether the
+    connection `persists`, whether the client `expects` to be told to go on, and what Connection says when it
+    names other fields (`named`)."""
+
+    content: Framing
+    persists: bool
+    expects: bool
+    named: bytes | None
+
+
+def read_terms(version: bytes, fields: Fields, limits: Limits) -> Terms:
+    """Raises Refused: 400, 413, 417, 501. Source: RFC 9110 §10.1.1, RFC 9112 §6, §9.3"""
+    content = framing(version, fields, limits)
+    named = fields.get(b"connection")
+    if named is not None and named.lower() in (b"keep-alive", b"close"):
+        named = None
+    rest = fields if named is None else without_named(named, fields)
+    expect = rest.get(b"expect")
+    if expect is not None and expect.lower() != b"100-continue":
+        raise Refused(417, "the only expectation known is 100-continue")
+    return Terms(content, keeps_alive(version, fields), expect is not None, named)
