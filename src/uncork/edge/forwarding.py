@@ -32,7 +32,7 @@ PEER_FIELD = b"uncork-peer"
 
 # What Connection named is not there any more.
 _NOT_TO_ORIGIN = HOP_BY_HOP | {
-    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"expect",
+    b"host", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"expect",
 }  # fmt: skip
 _NOT_TO_CLIENT = HOP_BY_HOP | {b"content-length"}
 _NOR_TAGS = _NOT_TO_CLIENT | TAG_FIELDS

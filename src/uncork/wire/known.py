@@ -35,10 +35,11 @@ volatile_line = re.compile(
 VOLATILE_NAMES = frozenset({b"cookie", b"referer", b"if-none-match", b"if-modified-since"})
 
 _CRLF = b"\r\n"
-# 2 × 2,048 blocks of at most 4 KiB: what some thousand different browsers send. About 8 MiB when full.
-_MOST_BLOCKS = 2048
+# 2 × 1,024 blocks of at most 4 KiB, each with two shapes at most: what a thousand different browsers send. At
+# the very most 25 MiB.
+_MOST_BLOCKS = 1024
 _LONGEST_BLOCK = 4096
-_MOST_SHAPES = 8
+_MOST_SHAPES = 2
 _MOST_LINES = 4096
 _LONGEST_LINE = 512
 _FIRST_SIGHTS = 4096
