@@ -39,6 +39,7 @@ def trees(tmp_path: Path) -> Path:
     (home / "files" / "inside.txt").symlink_to("sub/public.txt")
     (home / "files" / "absolute.txt").symlink_to(home / "outside" / "secret.txt")
     (home / "files" / "relative.txt").symlink_to("../outside/secret.txt")
+    (home / "files" / "sibling.txt").symlink_to("../files-private/secret.txt")
     (home / "files" / "directory").symlink_to("../outside")
     (home / "files" / "chain.txt").symlink_to("sub/chain.txt")
     (home / "files" / "sub" / "chain.txt").symlink_to("../relative.txt")
@@ -95,7 +96,16 @@ def climbing(home: Path) -> Iterator[bytes]:
     yield b"../" * 30 + absolute[1:] + b"/secret.txt"
     yield b"../files-private/secret.txt"
     yield b"..-private/secret.txt"
-    for name in (b"absolute.txt", b"relative.txt", b"chain.txt", b"self", b"process", b"pipe", b".env"):
+    for name in (
+        b"absolute.txt",
+        b"relative.txt",
+        b"sibling.txt",
+        b"chain.txt",
+        b"self",
+        b"process",
+        b"pipe",
+        b".env",
+    ):
         yield name
     for name in (b"directory", b"process", b".git", b"sub/../directory", b"directory/deep"):
         yield name + b"/secret.txt"
