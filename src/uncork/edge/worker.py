@@ -20,9 +20,10 @@ from typing import Any
 from uncork.edge.accesslog import AccessLog
 from uncork.edge.channel import WorkerChannel
 from uncork.edge.client import Client
+from uncork.edge.fetching import PageOptions
 from uncork.edge.forwarding import Forwarder
 from uncork.edge.internal import InternalFiles, InternalOptions
-from uncork.edge.pages import PageCache, PageOptions
+from uncork.edge.pages import PageCache
 from uncork.edge.peers import Peers
 from uncork.edge.purgerequests import PurgeRequests
 from uncork.edge.service import Service
