@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIND ?= 127.0.0.1:8000
 SCALE ?= default
+SOAK ?= 20
 ARGS ?=
 
 EXAMPLE := examples/eventseer
@@ -49,6 +50,10 @@ bench: $(VENV)/.bench ## Uncork beside nginx, lighttpd, Varnish and others, into
 	@echo 'Benchmark: 2 h for all of it, 2 min with ARGS=--quick; the machine should do nothing else'
 	@'$(VENV)/bin/python' -m bench.run $(ARGS)
 .PHONY: bench
+
+soak: $(VENV)/.tests ## The tests of the invariants, SOAK times as long (20: about half an hour)
+	UNCORK_SOAK=$(SOAK) '$(VENV)/bin/python' -m pytest tests/invariants $(ARGS)
+.PHONY: soak
 
 docs: $(VENV)/.tests ## Write anew the pages of docs/ that are made from the source
 	@'$(VENV)/bin/python' docs/_generate.py

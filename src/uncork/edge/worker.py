@@ -26,6 +26,7 @@ from uncork.edge.internal import InternalFiles, InternalOptions
 from uncork.edge.pages import PageCache
 from uncork.edge.peers import Peers
 from uncork.edge.purgerequests import PurgeRequests
+from uncork.edge.reporting import Reporter
 from uncork.edge.service import Service
 from uncork.edge.setup import Kind, Setup
 from uncork.edge.static import StaticOptions, StaticSite
@@ -47,7 +48,7 @@ _DRAIN_IDLE = 3.0
 
 
 class Worker:
-    def __init__(self, loop: Loop, setup: Setup, report: Callable[[str], None]) -> None:
+    def __init__(self, loop: Loop, setup: Setup, report: Reporter) -> None:
         self.loop = loop
         self.setup = setup
         self.report = report
@@ -214,6 +215,7 @@ class Worker:
             self.service.counter = self._counter()
             self.service.hot.clear()
         self.service.tick()
+        self.report.tick()
         self.loop.call_later(1.0005 - time.time() % 1.0, self.tick)
 
     def reopen(self) -> None:
@@ -271,7 +273,7 @@ def _trust(networks: tuple[str, ...]) -> Callable[[bytes], bool]:
 async def serve(setup: Setup) -> None:
     """Serve until told to drain."""
     channel = await WorkerChannel.from_environment()
-    worker = Worker(current(), setup, channel.log)
+    worker = Worker(current(), setup, Reporter(channel.log))
     channel.on_drain = worker.drain
     channel.on_snapshot = worker.snapshot
     channel.on_reopen = worker.reopen
