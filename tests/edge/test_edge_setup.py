@@ -30,6 +30,7 @@ FULL = Setup(
     internal_fd=9,
     internal_paths=("/srv/state/workers/0.sock",),
     origins=("http+unix:/srv/o.sock",),
+    origin_idle_seconds=60.0,
     static=(Mount("/static/", "/srv/static"),),
     internal_files=(Mount("/protected/", "/srv/private"),),
     static_only=False,

@@ -11,9 +11,9 @@ from pathlib import Path
 from uncork.caching.storable import CacheOptions
 from uncork.cli.options import Options, cpus
 from uncork.cli.site import Project, Site, collect, describe, environment_of
-from uncork.edge.origin_process import gunicorn_command
+from uncork.edge.origin_process import IDLE_SECONDS, gunicorn_command
 from uncork.edge.plan import BadConfiguration, OriginPlan, Plan
-from uncork.edge.setup import CacheSetup, FilesSetup, LogSetup, Mount, Setup
+from uncork.edge.setup import FOREIGN_IDLE_SECONDS, CacheSetup, FilesSetup, LogSetup, Mount, Setup
 from uncork.edge.sockets import TcpAddress
 from uncork.wire.limits import Limits
 
@@ -166,12 +166,14 @@ def _template(
     options: Options, state_dir: Path, static: tuple[Mount, ...], *, static_only: bool = False
 ) -> Setup:
     """The Setup of every worker, as far as options tell it."""
+    ours = not options.origin and options.origin_cmd is None  # the origin is the gunicorn that we start
     return Setup(
         index=0,
         count=1,
         generation=1,
         state_dir=str(state_dir),
         origins=options.origin,
+        origin_idle_seconds=IDLE_SECONDS if ours else FOREIGN_IDLE_SECONDS,
         static=static,
         internal_files=options.internal_files,
         static_only=static_only,

@@ -260,7 +260,7 @@ class Exchange:
         else:
             body = b""
         self.sent_bytes = len(body)
-        self.client.write(self._head(status, lines, length) + body)
+        self.client.write(self._head(status, lines, length, body))
         self._end()
 
     def write(self, data: bytes) -> None:
@@ -309,7 +309,7 @@ class Exchange:
         self._over = True
         self._end()
 
-    def _head(self, status: int, lines: bytes, length: int | None) -> bytes:
+    def _head(self, status: int, lines: bytes, length: int | None, body: bytes = b"") -> bytes:
         self.status = status
         if not self._over:  # the rest of the content may be in the way of the next request
             self.keep_alive = False
@@ -323,7 +323,7 @@ class Exchange:
             end = b"Connection: keep-alive\r\n\r\n"
         else:
             end = b"\r\n"
-        return b"".join((status_line(status), lines, framing, end))
+        return b"".join((status_line(status), lines, framing, end, body))
 
     def _end(self) -> None:
         self.on_gone = None  # it knows of this exchange: a cycle would wait for the collector

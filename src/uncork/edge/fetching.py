@@ -217,7 +217,7 @@ class Fetcher:
         )
         if isinstance(plan, NotStorable) or names_a_file(response.fields):
             if response.status < 500:  # an error passes
-                self._remember_pass(found, request)
+                self.remember_pass(found, request)
             if flight.followed:
                 self._unshared[flight] = upstream
                 self.loop.call_later(1.0, self._drop_unshared, flight)
@@ -319,7 +319,8 @@ class Fetcher:
         if upstream is not None:
             upstream.close()
 
-    def _remember_pass(self, found: Found, request: Request) -> None:
+    def remember_pass(self, found: Found, request: Request) -> None:
+        """The response to this request could not be shared: for a while nobody needs to wait for another."""
         if len(self._passes) >= _MOST_PASSES:
             self._passes.clear()
             self._absent.clear()

@@ -24,7 +24,7 @@ from uncork.upstream.known import Head as OriginHead
 from uncork.upstream.origins import Origins
 from uncork.upstream.pool import Pool
 from uncork.wire.known import Head
-from uncork.wire.writing import field_lines
+from uncork.wire.writing import field_lines, template
 
 # Names that only Uncork's own processes may use among themselves: taken off whatever comes from outside.
 INTERNAL_PREFIX = b"uncork-"
@@ -50,11 +50,12 @@ def _to_origin(fields: Iterable[Field]) -> list[Field]:
 
 
 def _lines_of(head: Head) -> bytes:
-    """The lines of a head on their way to the origin: those of its block are made once."""
+    """The lines of a head on their way to the origin: those of its block are made once, and its volatile
+    lines are all forwarded."""
     block = head.block
     if block.onward is None:
         block.onward = field_lines(_to_origin(block.items))
-    return block.onward + field_lines(_to_origin(head.volatile))
+    return block.onward + field_lines(head.volatile)
 
 
 def origin_head(exchange: Exchange, method: bytes, fields: Fields, trusted: bool, more: bytes = b"") -> bytes:
@@ -209,7 +210,7 @@ class Forwarder:
             lines = exchange.dated(self._to_client(upstream.fields, upstream.status, why))
         else:
             lines = self._lines_of(upstream.known, why)
-            if b"date" not in upstream.fields:
+            if b"date" not in upstream.known.block.names:
                 lines = exchange.client.service.date_line + lines
         exchange.outcome = why.value
         if upstream.complete:
@@ -226,8 +227,9 @@ class Forwarder:
         block = head.block
         lines = block.onward.get(why)
         if lines is None:
-            lines = block.onward[why] = field_lines(self._to_client(block.fields, block.status, why))
-        return lines + field_lines([item for item in head.volatile if item[0] not in _NOT_TO_CLIENT])
+            fields = self._to_client(block.fields, block.status, why)
+            lines = block.onward[why] = template(fields, block.names)
+        return lines % head.values
 
     async def _stream(self, exchange: Exchange, upstream: Upstream) -> None:
         """Send the rest of a response as it comes. Raises ClientGone."""

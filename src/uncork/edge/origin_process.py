@@ -18,8 +18,10 @@ from uncork.upstream.addresses import parse_origin
 from uncork.upstream.failures import OriginError
 from uncork.upstream.health import wait_healthy
 
-# Above the idle limit of our own connections to it, so that it never closes one that we are about to use.
+# How long gunicorn keeps an idle connection, and how long we do, so that it never closes one that we are
+# about to use.
 KEEP_ALIVE_SECONDS = 75
+IDLE_SECONDS = 60.0
 
 _LONGEST_OUTPUT_LINE = 8192
 

@@ -102,41 +102,47 @@ class PageCache:
         page = None if stored is None else stored.page
         verdict = Verdict.VALID if page is None else self.table.clock.verdict(page.stamp, page.slots)
         decision = decide(request, directives, page, bool(found.names), verdict, time.time())
-        match decision:
-            case Serve(why, renew):
-                assert stored is not None
-                if not self._answer(exchange, found, stored, why):
-                    self._pass(exchange, Why.MISS)
-                elif renew:
-                    self._renew(exchange, request, found)
-                return
-            case Refuse(status, why):
-                close(stored)
-                exchange.answer(error_answer(status, why))
-                return
-            case Pass(why):
-                close(stored)
-                self._pass(exchange, why)
-                return
-        assert isinstance(decision, Fetch | Revalidate)
-        if verdict is Verdict.PURGED:
+        if isinstance(decision, Serve):
+            assert stored is not None
+            if not self._answer(exchange, found, stored, decision.why):
+                self._pass(exchange, Why.MISS)
+            elif decision.renew:
+                self._renew(exchange, request, found)
+        elif isinstance(decision, Refuse):
             close(stored)
-            found = replace(found, stored=None)
-        if self.fetcher.is_passed(found, request):
+            exchange.answer(error_answer(decision.status, decision.why))
+        elif isinstance(decision, Pass):
+            close(stored)
+            self._pass(exchange, decision.why)
+        else:
+            if verdict is Verdict.PURGED:
+                close(stored)
+                found = replace(found, stored=None)
+            self._get(exchange, directives, found, decision)
+
+    def _get(
+        self, exchange: Exchange, directives: Directives, found: Found, decision: Fetch | Revalidate
+    ) -> None:
+        """Have the origin asked, by whoever asks it for all."""
+        if self.fetcher.is_passed(found, exchange.request):
             close(found.stored)
             self._pass(exchange, Why.PASS_KNOWN)
             return
         peer = None if exchange.client.internal else self.peers.home(found.primary)
         if peer is not None:
             close(found.stored)
-            exchange.run(self._ask_home(exchange, peer, decision.why))
+            exchange.run(self._ask_home(exchange, peer, found, decision.why))
         else:
             exchange.run(self._fetch(exchange, directives, found, decision))
 
-    async def _ask_home(self, exchange: Exchange, peer: Pool, why: Why) -> None:
-        """Have the worker answer that is home to the key; without it, nobody shares what comes."""
-        if not await self.peers.relay(exchange, peer):
+    async def _ask_home(self, exchange: Exchange, peer: Pool, found: Found, why: Why) -> None:
+        """Have the worker answer that is home to the key; without it, nobody shares what comes. What it
+        could not share either needn't go through it for a while."""
+        fields = await self.peers.relay(exchange, peer)
+        if fields is None:
             self._pass(exchange, why)
+        elif (fields.get(b"cache-status") or b"").endswith(_PASSED):
+            self.fetcher.remember_pass(found, exchange.request)
 
     def _find(self, request: Request) -> Found:
         return self.fetcher.absent(request) or find(self.store, request)
@@ -395,4 +401,6 @@ class PageCache:
         return [*kept, (b"vary", b"Accept-Encoding" if vary is None else vary + b", Accept-Encoding")]
 
 
+# The end of our member of Cache-Status in an answer that was not shared.
+_PASSED = tuple(b"detail=" + why.value.encode() for why in (Why.PASS_KNOWN, Why.PASS_UNSHARED))
 _CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")

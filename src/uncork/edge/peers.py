@@ -42,12 +42,13 @@ class Peers:
             return None
         return self._pools[primary[0] % self._count]
 
-    async def relay(self, exchange: Exchange, peer: Pool) -> bool:
-        """Have another worker answer; False when it gave no answer, being gone."""
+    async def relay(self, exchange: Exchange, peer: Pool) -> Fields | None:
+        """Have another worker answer, and return the fields of its answer; None when there was none, for it
+        is gone."""
         try:
             upstream = await self._ask(exchange, peer, exchange.request.method)
         except OriginError:
-            return False
+            return None
         dropped = HOP_BY_HOP | {b"content-length"}
         fields = Fields(item for item in upstream.fields if item[0] not in dropped)
         lines = exchange.dated(fields)
@@ -55,7 +56,7 @@ class Peers:
         try:
             if upstream.complete:
                 exchange.respond(upstream.status, lines, upstream.take(), upstream.content_length)
-                return True
+                return fields
             exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
             while data := await upstream.read():
                 exchange.write(data)
@@ -65,7 +66,7 @@ class Peers:
             exchange.abort()
         finally:
             upstream.close()
-        return True
+        return fields
 
     async def have_renewed(self, exchange: Exchange, peer: Pool) -> None:
         """Have the home of a stale page see that it is stale, once at a time."""

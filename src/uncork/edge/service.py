@@ -98,17 +98,7 @@ class Service:
 
     def _route(self, exchange: Exchange) -> None:
         request = exchange.request
-        if request.path == b"*":
-            exchange.answer(Answer(204, Reason.OPTIONS, Fields(((b"allow", b"GET, HEAD, OPTIONS"),))))
-            return
-        if request.method == b"TRACE":
-            exchange.answer(error_answer(405, Reason.METHOD, (b"allow", b"GET, HEAD, OPTIONS")))
-            return
-        if request.method == b"PURGE":
-            if self.purges is None:
-                exchange.answer(error_answer(405, Reason.METHOD, (b"allow", b"GET, HEAD, OPTIONS")))
-            else:
-                exchange.answer(self.purges.answer(request))
+        if request.method not in (b"GET", b"HEAD") and self._answer_method(exchange):
             return
         mount = self.static.find(request.path)
         if mount is not None:
@@ -122,6 +112,19 @@ class Service:
             exchange.answer(error_answer(404, Reason.NOT_FOUND))
             return
         self.pages.serve(exchange)
+
+    def _answer_method(self, exchange: Exchange) -> bool:
+        """Answer if it is the method that says what to do."""
+        request = exchange.request
+        if request.path == b"*":
+            exchange.answer(Answer(204, Reason.OPTIONS, Fields(((b"allow", b"GET, HEAD, OPTIONS"),))))
+        elif request.method == b"PURGE" and self.purges is not None:
+            exchange.answer(self.purges.answer(request))
+        elif request.method in (b"TRACE", b"PURGE"):
+            exchange.answer(error_answer(405, Reason.METHOD, (b"allow", b"GET, HEAD, OPTIONS")))
+        else:
+            return False
+        return True
 
     def run(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
         """Have a task see to an exchange, and end it whatever happens."""

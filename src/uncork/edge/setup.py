@@ -25,6 +25,9 @@ CHANNEL_FD = "UNCORK_CHANNEL_FD"
 MIB = 1 << 20
 GIB = 1 << 30
 
+# Of an origin that we know nothing of: uvicorn, node and Apache wait for 5.
+FOREIGN_IDLE_SECONDS = 4.0
+
 T = TypeVar("T")
 
 
@@ -97,8 +100,9 @@ class Setup:
     `index` counts from 0 to `count - 1`; `generation` from 1, one more at each reload. `internal_fd` is the
     listening Unix socket at `internal_paths[index]`, through which the other workers send the misses of the
     keys that this one is home to. `origins` are `http://host:port` or `http+unix:/path`; none when
-    `static_only`. `internal_files` may be sent by X-Accel-Redirect and X-Sendfile only. `trust_forwarded`
-    are the networks (CIDR) whose X-Forwarded-* fields are believed.
+    `static_only`; connections to them are closed when they were idle for `origin_idle_seconds`, which must be
+    below the origins' own limit. `internal_files` may be sent by X-Accel-Redirect and X-Sendfile only.
+    `trust_forwarded` are the networks (CIDR) whose X-Forwarded-* fields are believed.
     """
 
     index: int
@@ -109,6 +113,7 @@ class Setup:
     internal_fd: int | None = None
     internal_paths: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    origin_idle_seconds: float = FOREIGN_IDLE_SECONDS
     static: tuple[Mount, ...] = ()
     internal_files: tuple[Mount, ...] = ()
     static_only: bool = False

@@ -12,7 +12,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from uncork.purging.table import ClockTable
 from uncork.stores.disk import DiskStore
 from uncork.upstream.addresses import parse_origin
 from uncork.upstream.origins import Origins
+from uncork.upstream.pool import PoolOptions
 from uncork.wire.requests import Refused
 
 # Connections accepted in one turn of the loop: the rest wait for the next.
@@ -85,7 +86,7 @@ class Worker:
     def _pages(self, state: Path) -> PageCache:
         setup = self.setup
         cache = setup.cache
-        self.origins = Origins([parse_origin(origin) for origin in setup.origins])
+        self.origins = self._origins(setup.origins)
         self.store = DiskStore(state / "pages")
         internal = None
         if setup.internal_files:
@@ -116,6 +117,10 @@ class Worker:
             Peers(setup.internal_paths, setup.index),
             self.report,
         )
+
+    def _origins(self, addresses: Iterable[str]) -> Origins:
+        options = PoolOptions(idle_limit=self.setup.origin_idle_seconds)
+        return Origins([parse_origin(address) for address in addresses], options)
 
     def _table(self) -> ClockTable:
         assert self.table is not None

@@ -53,6 +53,7 @@ class Exchange:
 
     __slots__ = (
         "_buffer",
+        "_fields",
         "_waiter",
         "body",
         "buffered",
@@ -63,7 +64,6 @@ class Exchange:
         "deadline",
         "elsewhere",
         "error",
-        "fields",
         "head",
         "interim",
         "known",
@@ -97,7 +97,7 @@ class Exchange:
         # The response
         self.status = 0
         self.reason = b""
-        self.fields = NO_FIELDS
+        self._fields = NO_FIELDS
         self.known: Head | None = None
         self.content_length: int | None = None
         self.complete = False
@@ -109,6 +109,17 @@ class Exchange:
         self.listener: Callable[[Exchange], None] | None = None
         self._buffer: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def fields(self) -> Fields:
+        """Those of the response: of a known head they are made when they are asked for."""
+        if self.known is not None and self._fields is NO_FIELDS:
+            self._fields = self.known.fields()
+        return self._fields
+
+    @fields.setter
+    def fields(self, fields: Fields) -> None:
+        self._fields = fields
 
     def take(self) -> bytes:
         """What has arrived of the body and was not taken yet; b"" when that is nothing."""

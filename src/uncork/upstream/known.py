@@ -10,7 +10,7 @@ tells. Everything else goes to the parser each time.
 
 import re
 
-from uncork.semantics.fields import Field, Fields
+from uncork.semantics.fields import Fields
 
 # The lines that differ from response to response, in the two spellings that servers use. A line that is
 # continued on the next (obs-fold) is none of them. Source: RFC 9110 §5.5, RFC 9112 §5.2
@@ -32,34 +32,40 @@ Key = tuple[bytes, ...]
 
 
 class Block:
-    """The parse of the lines that an origin repeats. `onward` is the edge's to set: what it worked out for
-    this block."""
+    """The parse of the lines that an origin repeats. `names` are those of the volatile lines around them, in
+    lower case and without that of Content-Length, which is the one at `length_at` among all. `keep`: the
+    connection may carry another exchange. `onward` is the edge's to set: what it worked out for this block.
+    """
 
-    __slots__ = ("fields", "keep", "names", "onward", "reason", "status")
+    __slots__ = ("fields", "keep", "length_at", "names", "onward", "reason", "status")
 
     def __init__(self, status: int, reason: bytes, fields: Fields, names: Key, keep: bool) -> None:
         self.status = status
         self.reason = reason
         self.fields = fields
-        self.names = names  # of the volatile lines, in lower case
-        self.keep = keep  # the connection may carry another exchange
+        self.length_at = names.index(b"content-length")
+        self.names = tuple([name for name in names if name != b"content-length"])
+        self.keep = keep
         self.onward: dict[object, bytes] = {}
 
 
 class Head:
-    """A head taken apart. `size` is that of its bytes, `length` that of the content behind it."""
+    """A head taken apart: `values` are those of the block's `names`, `length` is that of the content, as
+    sent, and `size` that of the head itself, in bytes."""
 
-    __slots__ = ("block", "length", "size", "volatile")
+    __slots__ = ("block", "length", "size", "values")
 
-    def __init__(self, block: Block, volatile: tuple[Field, ...], length: int, size: int) -> None:
+    def __init__(self, block: Block, values: Key, length: bytes, size: int) -> None:
         self.block = block
-        self.volatile = volatile
+        self.values = values
         self.length = length
         self.size = size
 
     def fields(self) -> Fields:
         """All fields of the head; lines of one name in their order."""
-        return self.block.fields.plus(self.volatile)
+        block = self.block
+        length = (b"content-length", self.length)
+        return block.fields.plus((*zip(block.names, self.values, strict=True), length))
 
 
 class KnownHeads:
@@ -75,17 +81,15 @@ class KnownHeads:
         if not 0 <= end <= _LONGEST_HEAD:
             return None
         parts = volatile_line.split(data[: end + 4])
-        values = parts[2::3]
+        values = [value.strip(b" \t") for value in parts[2::3]]
         del parts[2::3]
         block = self._blocks.get(tuple(parts))
         if block is None:
             return None
-        names = block.names
-        length = values[names.index(b"content-length")].strip(b" \t")
+        length = values.pop(block.length_at)
         if content_length.fullmatch(length) is None:
             return None
-        volatile = tuple([(name, value.strip(b" \t")) for name, value in zip(names, values, strict=True)])
-        return Head(block, volatile, int(length), end + 4)
+        return Head(block, tuple(values), length, end + 4)
 
     def keep(self, data: bytes, status: int, reason: bytes, fields: Fields, keep: bool) -> None:
         """Remember what the parser said of the head at the start of these bytes, on its second sight."""

@@ -120,8 +120,7 @@ class ResponseReader:
         exchange.known = head
         exchange.status = block.status
         exchange.reason = block.reason
-        exchange.fields = head.fields()
-        exchange.content_length = self.left = head.length
+        exchange.content_length = self.left = int(head.length)
         self.head_size = head.size
         self.keep = block.keep
         self.surplus = self._chunked = False

@@ -82,7 +82,7 @@ class Shape:
 
     def volatile(self, values: list[bytes]) -> tuple[Field, ...]:
         """The volatile lines as fields, from their values as sent."""
-        return tuple((name, value.strip(b" \t")) for name, value in zip(self.names, values, strict=True))
+        return tuple([(name, value.strip(b" \t")) for name, value in zip(self.names, values, strict=True)])
 
 
 class Block:

@@ -25,6 +25,13 @@ def field_lines(fields: Iterable[Field]) -> bytes:
     return b"".join([b"%s: %s\r\n" % (spelled(name), value) for name, value in fields])
 
 
+def template(fields: Iterable[Field], names: Iterable[bytes]) -> bytes:
+    """The lines of these fields, and behind them one for each of the names, for its value to be put in:
+    `template(…) % (value, …)`."""
+    places = [b"%s: %%b\r\n" % spelled(name) for name in names]
+    return field_lines(fields).replace(b"%", b"%%") + b"".join(places)
+
+
 def request_head(method: bytes, target: bytes, fields: Iterable[Field]) -> bytes:
     """A whole request head, blank line included. Source: RFC 9112 §3"""
     return b"%s %s HTTP/1.1\r\n%s\r\n" % (method, target, field_lines(fields))

@@ -1,0 +1,98 @@
+"""Responses that can't be shared go through without a task, a store or a parser: they arrive as ever."""
+
+import json
+from itertools import count
+
+import pytest
+
+from support.edge_client import Edge, head
+from support.web_origin import Asked, Line, WebOrigin, reply
+
+FRESH = "Cache-Control: max-age=600"
+
+
+def told(*lines: str):
+    """An answer that repeats what was asked, in a head of which some lines never repeat."""
+    numbers = count()
+
+    def answer(asked: Asked, line: Line) -> None:
+        number = next(numbers)
+        body = json.dumps({"cookie": asked["cookie"], "number": number}).encode() + b"." * (number % 7)
+        volatile = (f"Set-Cookie: a={number}", f"Set-Cookie: b={number}%", f'ETag: "{number}"')
+        line.send(reply(body, "X-Percent: 100%", *lines, *volatile))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "fields", [(), ("Cache-Control: no-store",), ("Connection: keep-alive", "Vary: Cookie")]
+)
+def test_each_gets_its_own(edge: Edge, origin: WebOrigin, fields: tuple[str, ...]) -> None:
+    path = origin.new(told(*fields))
+    with edge.connect() as client:
+        for number in range(12):
+            found = client.ask(path, "User-Agent: x", f"Cookie: c={number}", f"Referer: http://h/{number}")
+            answer, _, rest = found.body.partition(b"}")
+            assert json.loads(answer + b"}") == {"cookie": f"c={number}", "number": number}
+            assert rest == b"." * (number % 7)
+            assert found.all("set-cookie") == [f"a={number}", f"b={number}%"]
+            assert found["etag"] == f'"{number}"' and found["x-percent"] == "100%"
+            assert found["via"] == "1.1 uncork" and len(found.all("date")) == 1
+            assert found.cache.endswith("detail=pass-known" if number else "detail=pass-unshared")
+    asked = origin.last(path)
+    assert (asked["referer"], asked["user-agent"]) == ("http://h/11", "x")
+    assert asked["x-forwarded-for"] == "127.0.0.1" and asked["host"] == asked["x-forwarded-host"] == "h"
+
+
+def test_pipelined_requests_are_passed_in_their_order(edge: Edge, origin: WebOrigin) -> None:
+    path = origin.new(told())
+    with edge.connect() as client:
+        client.ask(path)
+        client.send(b"".join(head("Host: h", f"Cookie: {number}", path=path) for number in range(20)))
+        for number in range(20):
+            assert json.loads(client.reply().body.rstrip(b"."))["cookie"] == str(number)
+
+
+def test_what_is_passed_is_asked_for_as_ever(edge: Edge, origin: WebOrigin) -> None:
+    """Source: RFC 9111 §5.2.1.7"""
+    path = origin.new(told())
+    with edge.connect() as client:
+        for _ in range(3):
+            client.ask(path)
+        assert client.ask(path, "Cache-Control: only-if-cached").status == 504
+        assert client.ask(path, method="HEAD").cache.endswith("detail=pass-method")
+        assert client.ask(path, "Range: bytes=0-1").cache.endswith("detail=pass-range")
+        assert client.ask(path, "Connection: x-own", "X-Own: 1").status == 200
+    assert origin.last(path)["x-own"] is None
+
+
+def test_a_url_that_is_passed_has_other_queries_and_they_may_be_stored(edge: Edge, origin: WebOrigin) -> None:
+    def answer(asked: Asked, line: Line) -> None:
+        line.send(reply(b"page", FRESH if asked.target.endswith("?page") else "Cache-Control: no-store"))
+
+    path = origin.new(answer)
+    with edge.connect() as client:
+        for _ in range(3):
+            client.ask(path)
+        client.ask(path + "?page")
+        for _ in range(3):
+            assert client.ask(path + "?page").hit
+            assert client.ask(path).cache.endswith("detail=pass-known")
+
+
+def test_workers_pass_without_the_home_of_the_key(edge3: Edge, origin: WebOrigin) -> None:
+    path = origin.new(told())
+
+    def through_home() -> int:
+        workers = edge3.status(edge3.state_dir)["workers"]
+        return sum(worker["snapshot"]["outcomes"].get("home", 0) for worker in workers)
+
+    before = through_home()
+    clients = [edge3.connect() for _ in range(12)]
+    for _ in range(4):
+        for client in clients:
+            assert client.ask(path).status == 200
+    for client in clients:
+        client.sock.close()
+    assert through_home() - before <= 2
+    assert origin.count(path) == 48
