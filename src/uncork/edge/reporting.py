@@ -6,7 +6,7 @@ Lives here: the limit on lines. Doesn't know: where they go, and what they are a
 from collections.abc import Callable
 
 # In one second. An origin that is down fails hundreds of requests in a second, all for the same reason.
-MOST_LINES = 10
+MOST_LINES = 20
 
 
 class Reporter:
