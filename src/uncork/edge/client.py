@@ -10,6 +10,7 @@ arrives is its content, or waits its turn.
 
 import select
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from uncork.edge.exchange import LINGER, Exchange
@@ -188,7 +189,7 @@ class Client(Connection):
                 self.buffer = buffer
                 if b"\n" in buffer and _broken(buffer):
                     self.refuse(Refused(400, "a line that does not end in CRLF"))
-                elif not self.head_since:
+                elif not self.head_since and buffer:
                     self.head_since = self.active
                 elif self.ended:
                     self.close()
@@ -222,6 +223,9 @@ class Client(Connection):
             self.address = fields.get(PEER_FIELD) or b"-"
         content = terms.content
         request = Request(*target, fields)
+        proto = fields.get(b"x-forwarded-proto")
+        if proto in (b"http", b"https") and service.trusts(self.address):
+            request = replace(request, scheme=proto)
         keep_alive = terms.persists and not service.draining
         self.exchange = exchange = Exchange(self, request, head, content, keep_alive, terms.expects)
         if (content.length or content.chunked) and self.buffer:

@@ -114,7 +114,12 @@ def decide_alone(request: Request, directives: Directives) -> Pass | None:
     fields = request.fields
     if request.method not in (b"GET", b"HEAD"):
         return Pass(Why.PASS_METHOD)
-    if b"upgrade" in fields and b"upgrade" in names(fields.get(b"connection")):
+    # To WebSocket only: h2c would be a tunnel past all that is decided and removed here.
+    if (
+        request.version == b"1.1"
+        and b"upgrade" in names(fields.get(b"connection"))
+        and names(fields.get(b"upgrade")) == [b"websocket"]
+    ):
         return Pass(Why.PASS_UPGRADE)
     if b"transfer-encoding" in fields or (fields.get(b"content-length") or b"0").strip(b"0"):
         return Pass(Why.PASS_CONTENT)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from uncork.caching.directives import NO_DIRECTIVES, Directives
 from uncork.caching.freshness import Freshness
 from uncork.caching.reuse import ERROR_STATUSES, stale_if_error_allowed
-from uncork.caching.storable import CacheOptions, NotStorable, plan_storing, storable_fields
+from uncork.caching.storable import NEGATIVE, CacheOptions, NotStorable, plan_storing, storable_fields
 from uncork.caching.validation import fetching_fields, freshen, is_about, validating_fields
 from uncork.caching.vary import vary_names
 from uncork.edge.compressing import Compressor
@@ -216,7 +216,9 @@ class Fetcher:
             replace(request, method=b"GET"), response, asked.wall, received_at, self.options.caching
         )
         if isinstance(plan, NotStorable) or names_a_file(response.fields):
-            if response.status < 500:  # an error passes
+            if (
+                response.status < 400 or response.status in NEGATIVE
+            ):  # an error is about this request, or passes
                 self.remember_pass(found, request)
             if flight.followed:
                 self._unshared[flight] = upstream

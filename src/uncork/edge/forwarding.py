@@ -31,9 +31,10 @@ INTERNAL_PREFIX = b"uncork-"
 PEER_FIELD = b"uncork-peer"
 
 # What Connection named is not there any more.
-_NOT_TO_ORIGIN = HOP_BY_HOP | {
-    b"host", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"expect",
-}  # fmt: skip
+_NOT_TO_ORIGIN = HOP_BY_HOP | {b"host", b"forwarded", b"x-real-ip", b"expect"}
+# What only a proxy may say about a client: applications believe it, and no key holds it. The three that are
+# known are written anew.
+_SAID_BY_PROXIES = (b"x-forwarded-", INTERNAL_PREFIX)
 _NOT_TO_CLIENT = HOP_BY_HOP | {b"content-length"}
 _NOR_TAGS = _NOT_TO_CLIENT | TAG_FIELDS
 _VIA: Field = (b"via", b"1.1 uncork")
@@ -44,8 +45,12 @@ _UNREACHABLE = frozenset({OriginFailure.CONNECT_REFUSED, OriginFailure.POOL_EXHA
 
 
 def _to_origin(fields: Iterable[Field]) -> list[Field]:
+    """Without names that hold an underscore: to WSGI and CGI they are those with a dash, and gunicorn takes
+    SCRIPT_NAME for a part of the path. nginx drops them, too."""
     return [
-        item for item in fields if item[0] not in _NOT_TO_ORIGIN and not item[0].startswith(INTERNAL_PREFIX)
+        (name, value)
+        for name, value in fields
+        if name not in _NOT_TO_ORIGIN and b"_" not in name and not name.startswith(_SAID_BY_PROXIES)
     ]
 
 
@@ -71,17 +76,14 @@ def origin_head(exchange: Exchange, method: bytes, fields: Fields, trusted: bool
     else:
         lines = field_lines(_to_origin(fields))
     peer = exchange.client.address
-    proto = request.scheme
-    if trusted:
-        if (before := fields.get(b"x-forwarded-for")) is not None:
-            peer = before + b", " + peer
-        proto = fields.get(b"x-forwarded-proto") or proto
+    if trusted and (before := fields.get(b"x-forwarded-for")) is not None:
+        peer = before + b", " + peer
     if exchange.chunked:
         more += b"Transfer-Encoding: chunked\r\n"
     return (
         b"%b %b HTTP/1.1\r\nHost: %b\r\n%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n"
         b"X-Forwarded-Host: %b\r\n%b\r\n"
-        % (method, request.target, request.authority, lines, peer, proto, request.authority, more)
+        % (method, request.target, request.authority, lines, peer, request.scheme, request.authority, more)
     )
 
 

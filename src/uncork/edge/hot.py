@@ -128,7 +128,7 @@ class HotTable:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._profiles: dict[tuple[bytes, bytes | tuple[bytes, ...], bool], Profile] = {}
+        self._profiles: dict[tuple[bytes, bytes, bytes | tuple[bytes, ...], bool], Profile] = {}
         self._order: OrderedDict[tuple[Profile, bytes], Hot] = OrderedDict()
         self.bytes = 0
         self.files = 0
@@ -158,10 +158,12 @@ class HotTable:
                 connection = value.lower()
         if host is None or connection not in (b"", b"keep-alive", b"close"):
             return NO_PROFILE
-        accepted = Fields(block.items).get(b"accept-encoding")
+        fields = Fields(block.items)
+        accepted = fields.get(b"accept-encoding")
         # Where weights are given, they may prefer one coding to another: no two such values are alike.
         codings = accepted if accepted and b";" in accepted else normalised_codings(accepted)
-        key = (host, codings, connection != b"close")
+        proto = fields.get(b"x-forwarded-proto") or b""
+        key = (host, proto, codings, connection != b"close")
         profile = self._profiles.get(key)
         if profile is None:
             if len(self._profiles) >= _MOST_PROFILES:

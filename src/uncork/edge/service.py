@@ -67,6 +67,7 @@ class Service:
         log: AccessLog | None,
         counter: memoryview | list[int],
         pages: PageCache | None = None,
+        trusts: Callable[[bytes], bool] = lambda address: False,
     ) -> None:
         self.loop = loop
         self.limits = limits
@@ -78,6 +79,7 @@ class Service:
         self.hot = HotTable(hot_bytes)
         self.counter = counter  # its first item: the purge clock's
         self.pages = pages
+        self.trusts = trusts  # whether an address may say what it knows of its client
         self.purges: PurgeRequests | None = None  # None: nobody may purge by HTTP
         self.clients: set[Client] = set()
         self.draining = False
@@ -184,6 +186,8 @@ class Service:
         request = exchange.request
         if request.version != b"1.1" or exchange.client.internal or b"://" in head.line:
             return NO_PROFILE, b""
+        if b"x-forwarded-proto" in request.fields and not self.trusts(exchange.client.address):
+            return NO_PROFILE, b""  # the profile is of those who are believed
         return self.hot.profile(head.block), head.line
 
     def _remember_file(self, exchange: Exchange, answer: FileAnswer) -> None:

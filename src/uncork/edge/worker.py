@@ -75,7 +75,16 @@ class Worker:
             self.table = ClockTable(state)
             counter = self._counter()
             pages = self._pages(state)
-        self.service = Service(loop, setup.limits, static, setup.cache.memory_bytes, self.log, counter, pages)
+        self.service = Service(
+            loop,
+            setup.limits,
+            static,
+            setup.cache.memory_bytes,
+            self.log,
+            counter,
+            pages,
+            _trust(setup.trust_forwarded),
+        )
         if pages is not None:
             pages.remember = lambda exchange, answer, found, stored: self.service.remember_page(
                 exchange, answer, found, stored, lambda: self._table().clock

@@ -1,0 +1,84 @@
+"""What a client says of itself, and no key holds, reaches no shared page."""
+
+from pathlib import Path
+
+import pytest
+
+from support.edge_client import Edge, serve
+from support.web_origin import Asked, Line, WebOrigin, reply
+
+STORED = "Cache-Control: max-age=1000"
+
+
+def echo(asked: Asked, line: Line) -> None:
+    """Tells which of the request's fields reached the origin."""
+    named = ("script-name", "script_name", "path_info", "x-forwarded-port", "x-forwarded-ssl", "x-real-ip")
+    heard = [f"{name}={asked[name]}" for name in (*named, "x-forwarded-proto", "x-forwarded-host")]
+    line.send(reply("\n".join(heard).encode(), STORED))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "SCRIPT_NAME: /news",  # gunicorn takes it off the path
+        "Path_Info: /other",
+        "X-Forwarded-Port: 1234",
+        "X-Forwarded-Ssl: on",
+        "X-Forwarded-Host: evil.example",
+        "X-Forwarded-Proto: https",
+        "X-Real-IP: 6.6.6.6",
+        "X_Forwarded_Proto: https",
+    ],
+)
+def test_a_page_made_for_a_hostile_request_is_as_any_other(
+    edge: Edge, origin: WebOrigin, hostile: str
+) -> None:
+    plain, poisoned = origin.new(echo), origin.new(echo)
+    expected = edge.ask(plain).body
+    assert edge.ask(poisoned, hostile).body == expected
+    assert edge.ask(poisoned).body == expected
+    assert edge.ask(poisoned).hit
+
+
+def test_a_refusal_of_one_request_keeps_nobody_from_the_store(edge: Edge, origin: WebOrigin) -> None:
+    def answer(asked: Asked, line: Line) -> None:
+        line.send(reply(b"no", status="400 Bad Request") if asked["x-odd"] else reply(b"yes", STORED))
+
+    path = origin.new(answer)
+    assert edge.ask(path, "X-Odd: 1").body == b"no"
+    assert edge.ask(path).body == b"yes"
+    assert edge.ask(path).hit
+
+
+@pytest.mark.parametrize("lines", [("Upgrade: h2c",), ("Upgrade: h2c, websocket",), ("Upgrade: foo",)])
+def test_nothing_but_websocket_is_tunnelled(edge: Edge, origin: WebOrigin, lines: tuple[str, ...]) -> None:
+    path = origin.new(lambda asked, line: line.send(reply(str(asked["upgrade"]).encode())))
+    assert edge.ask(path, "Connection: Upgrade", *lines).body == b"None"
+
+
+def test_the_scheme_that_a_trusted_proxy_tells_is_part_of_the_key(tmp_path: Path, origin: WebOrigin) -> None:
+    path = origin.new(echo)
+    with serve(tmp_path, origin.url, "--trust-forwarded", "127.0.0.0/8", workers=2) as edge:
+        for _ in range(6):  # from the origin, from the store, and from memory; over both workers
+            for scheme in ("http", "https"):
+                told = edge.ask(path, f"X-Forwarded-Proto: {scheme}").body.decode()
+                assert f"x-forwarded-proto={scheme}" in told
+    assert origin.count(path) == 2
+
+
+def test_an_empty_line_after_a_request_is_no_head_that_takes_too_long(
+    tmp_path: Path, origin: WebOrigin
+) -> None:
+    path = origin.new(lambda asked, line: line.send(reply(b"x", STORED)))
+    with serve(tmp_path, origin.url, "--head-timeout", "1s") as edge, edge.connect() as client:
+        for _ in range(3):
+            client.ask(path)
+        client.request(path)
+        client.send(b"\r\n")
+        client.reply()
+        # A second connection's head really is overdue: when it is told so, this one's would be as well.
+        with edge.connect() as slow:
+            slow.send(b"GET / HTTP/1.1\r\n")
+            assert slow.reply().status == 408
+        assert client.ask(path).status == 200
+        assert client.ask(path).status == 200
