@@ -44,6 +44,31 @@ def test_each_gets_its_own(edge: Edge, origin: WebOrigin, fields: tuple[str, ...
     assert asked["x-forwarded-for"] == "127.0.0.1" and asked["host"] == asked["x-forwarded-host"] == "h"
 
 
+@pytest.mark.parametrize(
+    "more", [(), ("Cookie: a=1",), ("Referer: /", "If-None-Match: x"), ("X-Forwarded-For: ::1",)]
+)
+def test_what_was_decided_before_is_done_as_what_is_decided_anew(
+    edge: Edge, origin: WebOrigin, more: tuple[str, ...]
+) -> None:
+    """`Pragma` makes a request one for which there is no memo."""
+    seen = []
+
+    def answer(asked: Asked, line: Line) -> None:
+        seen.append(sorted(item for item in asked.lines if item[0] != "pragma"))
+        line.send(reply(b"page", "Cache-Control: private", "X-Own: 1"))
+
+    path = origin.new(answer)
+    with edge.connect() as client:
+        for _ in range(4):
+            client.ask(path, *more)
+        memo, anew = client.ask(path, *more), client.ask(path, *more, "Pragma: x")
+    assert memo.body == anew.body and memo.status == anew.status
+    assert [line for line in memo.lines if line[0] != "date"] == [
+        line for line in anew.lines if line[0] != "date"
+    ]
+    assert seen[-1] == seen[-2]
+
+
 def test_pipelined_requests_are_passed_in_their_order(edge: Edge, origin: WebOrigin) -> None:
     path = origin.new(told())
     with edge.connect() as client:

@@ -19,9 +19,10 @@ from uncork.net.connection import RECEIVE_BYTES, Connection
 from uncork.net.loop import Loop
 from uncork.semantics.messages import Request
 from uncork.wire.known import NO_CONDITION, VALUE_BYTES, Head, Shape, volatile_line
-from uncork.wire.requests import Refused, without_named
+from uncork.wire.requests import NO_CONTENT, Refused, without_named
 
 if TYPE_CHECKING:
+    from uncork.edge.hot import Profile
     from uncork.edge.service import Service
 
 _HANGUP = select.EPOLLHUP | select.EPOLLERR
@@ -205,7 +206,15 @@ class Client(Connection):
 
     def _begin(self, line: bytes, shape: Shape, values: list[bytes]) -> None:
         """Begin an exchange from a head that the fast path has taken apart."""
-        self._start(Head(line, shape.block, shape.volatile(values)))
+        head = Head(line, shape.block, shape.volatile(values))
+        profile: Profile = shape.block.note
+        passed = profile.passed.get(line)
+        if passed is None or not passed.holds(self.active) or self.internal:
+            self._start(head)
+            return
+        request = Request(*passed.target, head.fields())
+        self.exchange = exchange = Exchange(self, request, head, NO_CONTENT, profile.keep_alive, False)
+        self.service.pass_known(exchange)
 
     def _start(self, head: Head) -> None:
         service = self.service

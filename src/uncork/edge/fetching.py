@@ -77,6 +77,16 @@ class PageOptions:
     keep_tags: bool
 
 
+@dataclass(slots=True)
+class Absence:
+    """The store has nothing of a URL, whatever its query. So it is taken `until` then (monotonic seconds; 0
+    from the moment this worker stores something of it): where it is no longer true, the origin is asked once
+    too often, and no harm is done. `primary` is the key."""
+
+    primary: bytes
+    until: float
+
+
 class Fetcher:
     """The fetches of one worker. `table`, `store` and `options` are those of its pages."""
 
@@ -99,9 +109,7 @@ class Fetcher:
         self._flights: Flights[Flown] = Flights()
         self._unshared: dict[Flight[Flown], Upstream] = {}  # for the leader's client to take
         self._passes: dict[bytes, float] = {}  # key → monotonic seconds until which it is passed
-        # Scheme, authority and path of what is passed, while the store has nothing of it → the primary key,
-        # and until when the store isn't asked.
-        self._absent: dict[tuple[bytes, bytes, bytes], tuple[bytes, float]] = {}
+        self._absent: dict[tuple[bytes, bytes, bytes], Absence] = {}  # by scheme, authority and path
 
     def join(self, found: Found, request: Request) -> tuple[Flight[Flown], bool]:
         """The fetch of what a request asks for, and whether the caller leads it: then it starts `lead`."""
@@ -111,16 +119,15 @@ class Fetcher:
         """The response that could not be shared, for the leader's own client."""
         return self._unshared.pop(flight, None)
 
-    def is_passed(self, found: Found, request: Request) -> bool:
-        """Whether the last response for this could not be shared."""
-        return bool(self._passes) and self._passes.get(shared_key(found, request), 0.0) > self.loop.poller.now
+    def passed_until(self, found: Found, request: Request) -> float:
+        """For how long a request is passed because the last response for it could not be shared: monotonic
+        seconds, in the past when it isn't."""
+        return self._passes.get(shared_key(found, request), 0.0) if self._passes else 0.0
 
-    def absent(self, request: Request) -> Found | None:
-        """What the store would say of a URL that is passed and of which it had nothing."""
-        absent = self._absent.get((request.scheme, request.authority, request.path))
-        if absent is None or absent[1] <= self.loop.poller.now:
-            return None
-        return Found(absent[0], (), (), absent[0], None)
+    def absence(self, request: Request) -> "Absence | None":
+        """That the store has nothing of a URL, if it is known: then the store need not be asked."""
+        absence = self._absent.get((request.scheme, request.authority, request.path))
+        return absence if absence is not None and absence.until > self.loop.poller.now else None
 
     async def lead(
         self, flight: Flight[Flown], exchange: Exchange, found: Found, decision: Fetch | Revalidate
@@ -294,7 +301,9 @@ class Fetcher:
             stamp=stamp,
             slots=self._slots(request, response.fields),
         )
-        self._absent.pop((request.scheme, request.authority, request.path), None)
+        absence = self._absent.pop((request.scheme, request.authority, request.path), None)
+        if absence is not None:
+            absence.until = 0.0
         try:
             where = place(self.store, request, found.primary, names)
             page = replace(page, inputs=where.inputs)
@@ -325,11 +334,13 @@ class Fetcher:
         """The response to this request could not be shared: for a while nobody needs to wait for another."""
         if len(self._passes) >= _MOST_PASSES:
             self._passes.clear()
+            for absence in self._absent.values():
+                absence.until = 0.0
             self._absent.clear()
         until = self.loop.poller.now + _PASS_SECONDS
         self._passes[shared_key(found, request)] = until
         if found.stored is None and not found.names:
-            self._absent[request.scheme, request.authority, request.path] = found.primary, until
+            self._absent[request.scheme, request.authority, request.path] = Absence(found.primary, until)
 
 
 def may_stand_in(

@@ -1,6 +1,7 @@
 """Answers that are ready: the memo of what was decided for requests that come again and again.
 
-Lives here: what a memo is keyed by, how long it holds, and the budget of memory and descriptors.
+Lives here: what a memo is keyed by, how long it holds, and the budget of memory and descriptors. A memo is
+either the bytes of an answer, or that the origin is to be asked.
 Doesn't know: how an answer is decided or made. It never decides: what is not in here, or can't be
 renewed, goes the long way, and the long way may leave a memo.
 
@@ -11,11 +12,14 @@ answer. The memo is keyed by exactly these; all plain requests alike in them get
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from uncork.edge.answers import FilePart
+from uncork.edge.fetching import Absence
 from uncork.semantics.fields import Fields
 from uncork.semantics.negotiation import normalised_codings
 from uncork.wire.known import Block
+from uncork.wire.requests import Target
 
 # Fields that ask for something out of the ordinary: a head with one of them is never plain.
 # The conditional ones are here for unusual spellings: the fast path sees to the two volatile ones itself.
@@ -43,6 +47,9 @@ NOT_PLAIN = frozenset(
 _MOST_PROFILES = 256
 # Descriptors that memos may hold open.
 _MOST_FILES = 512
+# Passed requests that are known, and the bytes of their request lines: some 4 MiB in all.
+_MOST_PASSED = 4096
+_LONGEST_LINE = 512
 # What a memo costs besides its bytes.
 _OVERHEAD = 1024
 
@@ -100,6 +107,19 @@ class Hot:
         return len(self.whole) + _OVERHEAD
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A plain request that is passed to the origin, which needn't be decided again before `until` (monotonic
+    seconds) as long as there is nothing stored of its URL. `target` is what its request line and host say."""
+
+    target: Target
+    until: float
+    absence: Absence
+
+    def holds(self, now: float) -> bool:
+        return self.until > now and self.absence.until > now
+
+
 class Profile:
     """What all plain heads of a kind share, and the memos for them by request line.
 
@@ -107,10 +127,11 @@ class Profile:
     field is absent, and when it names none that is known.
     """
 
-    __slots__ = ("codings", "hot", "keep_alive")
+    __slots__ = ("codings", "hot", "keep_alive", "passed")
 
     def __init__(self, keep_alive: bool, codings: bytes | tuple[bytes, ...]) -> None:
         self.hot: dict[bytes, Hot] = {}
+        self.passed: dict[bytes, Passed] = {}
         self.keep_alive = keep_alive
         self.codings = codings
 
@@ -132,6 +153,7 @@ class HotTable:
         self._order: OrderedDict[tuple[Profile, bytes], Hot] = OrderedDict()
         self.bytes = 0
         self.files = 0
+        self._passed = 0
         self._retired_hits: Counter[str] = Counter()
 
     def profile(self, block: Block) -> Profile:
@@ -202,6 +224,17 @@ class HotTable:
         """Forget everything."""
         for profile, line in list(self._order):
             self.drop(profile, line)
+
+    def add_passed(self, profile: Profile, line: bytes, passed: Passed) -> None:
+        """Keep that a request is passed."""
+        if len(line) > _LONGEST_LINE:
+            return
+        if self._passed >= _MOST_PASSED:
+            for known in self._profiles.values():
+                known.passed.clear()
+            self._passed = 0
+        self._passed += line not in profile.passed
+        profile.passed[line] = passed
 
     def hits(self) -> Counter[str]:
         """Requests answered from here since the start, by the reason of the answer."""

@@ -33,7 +33,7 @@ from uncork.edge.decide import (
 )
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import Exchange
-from uncork.edge.fetching import Fetcher, Flown, OriginSaid, PageOptions, close, may_stand_in
+from uncork.edge.fetching import Absence, Fetcher, Flown, OriginSaid, PageOptions, close, may_stand_in
 from uncork.edge.forwarding import Forwarder, client_fields, with_status
 from uncork.edge.peers import Peers
 from uncork.edge.representation import Representation, answer
@@ -64,7 +64,8 @@ _MOST_TRIES = 3
 
 
 class PageCache:
-    """The pages of a site, for one worker. `remember` is called with each answer that may be memoised."""
+    """The pages of a site, for one worker. `remember` is called with each answer that may be memoised, and
+    `remember_pass` with each request that is passed without a look at the store, and until when."""
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class PageCache:
         self.report = report
         self.fetcher = Fetcher(loop, options, store, table, forwarder, report)
         self.remember: Callable[[Exchange, Answer, Found, StoredPage], None] | None = None
+        self.remember_pass: Callable[[Exchange, float, Absence], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # The way of a request
@@ -124,9 +126,13 @@ class PageCache:
         self, exchange: Exchange, directives: Directives, found: Found, decision: Fetch | Revalidate
     ) -> None:
         """Have the origin asked, by whoever asks it for all."""
-        if self.fetcher.is_passed(found, exchange.request):
+        passed_until = self.fetcher.passed_until(found, exchange.request)
+        if passed_until > self.loop.poller.now:
             close(found.stored)
-            self._pass(exchange, Why.PASS_KNOWN)
+            self.pass_known(exchange)
+            absence = self.fetcher.absence(exchange.request)
+            if absence is not None and self.remember_pass is not None:
+                self.remember_pass(exchange, passed_until, absence)
             return
         peer = None if exchange.client.internal else self.peers.home(found.primary)
         if peer is not None:
@@ -145,7 +151,14 @@ class PageCache:
             self.fetcher.remember_pass(found, exchange.request)
 
     def _find(self, request: Request) -> Found:
-        return self.fetcher.absent(request) or find(self.store, request)
+        absence = self.fetcher.absence(request)
+        if absence is not None:
+            return Found(absence.primary, (), (), absence.primary, None)
+        return find(self.store, request)
+
+    def pass_known(self, exchange: Exchange) -> None:
+        """Pass a request of which it was decided before that it is passed."""
+        self.forwarder.forward(exchange, Why.PASS_KNOWN)
 
     def _pass(self, exchange: Exchange, why: Why) -> None:
         invalidate = self._invalidate if why is Why.PASS_METHOD else None

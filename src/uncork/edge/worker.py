@@ -89,6 +89,7 @@ class Worker:
             pages.remember = lambda exchange, answer, found, stored: self.service.remember_page(
                 exchange, answer, found, stored, lambda: self._table().clock
             )
+            pages.remember_pass = self.service.remember_pass
             if setup.purge_token is not None:
                 self.service.purges = PurgeRequests(setup.purge_token, self._table())
 

@@ -28,15 +28,19 @@ class Fields:
 
     def __init__(self, items: Iterable[Field] = ()) -> None:
         self._items = tuple(items)
+        self._index: dict[bytes, bytes] | None = None  # made when it is first asked
+
+    def get(self, name: bytes) -> bytes | None:
+        """The combined value, or None when there is no such line. Not for `set-cookie`: see `getall`."""
+        return (self._index or self._indexed()).get(name)
+
+    def _indexed(self) -> dict[bytes, bytes]:
         index: dict[bytes, bytes] = {}
         for name, value in self._items:
             known = index.get(name)
             index[name] = value if known is None else known + b", " + value
         self._index = index
-
-    def get(self, name: bytes) -> bytes | None:
-        """The combined value, or None when there is no such line. Not for `set-cookie`: see `getall`."""
-        return self._index.get(name)
+        return index
 
     def getall(self, name: bytes) -> tuple[bytes, ...]:
         """The value of every line of that name, in order."""
@@ -44,7 +48,7 @@ class Fields:
 
     def without(self, *names: bytes) -> "Fields":
         """A copy that lacks the lines of these names; the same object when none is there."""
-        if not any(name in self._index for name in names):
+        if not any(name in self for name in names):
             return self
         return Fields(item for item in self._items if item[0] not in names)
 
@@ -52,20 +56,8 @@ class Fields:
         """A copy in which this line is the only one of its name, at the end."""
         return Fields((*(item for item in self._items if item[0] != name), (name, value)))
 
-    def plus(self, items: tuple[Field, ...]) -> "Fields":
-        """A copy with these lines at the end."""
-        if not items:
-            return self
-        copy = Fields.__new__(Fields)
-        copy._items = self._items + items
-        copy._index = index = self._index.copy()
-        for name, value in items:
-            known = index.get(name)
-            index[name] = value if known is None else known + b", " + value
-        return copy
-
     def __contains__(self, name: object) -> bool:
-        return name in self._index
+        return name in (self._index or self._indexed())
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._items)

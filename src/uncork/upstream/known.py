@@ -65,7 +65,7 @@ class Head:
         """All fields of the head; lines of one name in their order."""
         block = self.block
         length = (b"content-length", self.length)
-        return block.fields.plus((*zip(block.names, self.values, strict=True), length))
+        return Fields((*block.fields, *zip(block.names, self.values, strict=True), length))
 
 
 class KnownHeads:

@@ -124,7 +124,7 @@ class Head:
     def fields(self) -> Fields:
         """All fields of the head. Lines of one name keep their order: a block holds no volatile name
         unless all lines of that name are in it."""
-        return self.block.fields.plus(self.volatile)
+        return Fields(self.block.items + self.volatile)
 
 
 def cut(head: bytes) -> list[bytes]:
