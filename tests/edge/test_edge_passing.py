@@ -1,11 +1,13 @@
 """Responses that can't be shared go through without a task, a store or a parser: they arrive as ever."""
 
 import json
+import socket
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from support.edge_client import Edge, head
+from support.edge_client import Edge, head, serve
 from support.web_origin import Asked, Line, WebOrigin, reply
 
 FRESH = "Cache-Control: max-age=600"
@@ -67,6 +69,24 @@ def test_what_was_decided_before_is_done_as_what_is_decided_anew(
         line for line in anew.lines if line[0] != "date"
     ]
     assert seen[-1] == seen[-2]
+
+
+def test_who_is_not_trusted_is_not_taken_for_who_is(tmp_path: Path, origin: WebOrigin) -> None:
+    """Whatever was decided for requests that look the same."""
+    path = origin.new(lambda asked, line: line.send(reply(f"{asked['x-forwarded-proto']}".encode())))
+    with (
+        serve(tmp_path, origin.url, "--trust-forwarded", "127.0.0.1/32") as edge,
+        edge.connect() as proxy,
+        edge.connect() as stranger,
+    ):
+        place = stranger.sock.getpeername()
+        stranger.sock.close()
+        stranger.sock = socket.create_connection(place, source_address=("127.0.0.2", 0))
+        for _ in range(6):
+            for scheme in ("http", "https"):
+                line = f"X-Forwarded-Proto: {scheme}"
+                assert proxy.ask(path, line).body == scheme.encode()
+                assert stranger.ask(path, line).body == b"http"
 
 
 def test_pipelined_requests_are_passed_in_their_order(edge: Edge, origin: WebOrigin) -> None:

@@ -209,7 +209,12 @@ class Client(Connection):
         head = Head(line, shape.block, shape.volatile(values))
         profile: Profile = shape.block.note
         passed = profile.passed.get(line)
-        if passed is None or not passed.holds(self.active) or self.internal:
+        if (
+            passed is None
+            or not passed.holds(self.active)
+            or self.internal
+            or (passed.told and not self.service.trusts(self.address))
+        ):
             self._start(head)
             return
         request = Request(*passed.target, head.fields())

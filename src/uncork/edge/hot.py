@@ -110,9 +110,11 @@ class Hot:
 @dataclass(frozen=True, slots=True)
 class Passed:
     """A plain request that is passed to the origin, which needn't be decided again before `until` (monotonic
-    seconds) as long as there is nothing stored of its URL. `target` is what its request line and host say."""
+    seconds) as long as there is nothing stored of its URL. `target` is what its request line and host say,
+    and, when the scheme was `told` by a proxy, what that said: only who is trusted may go by it then."""
 
     target: Target
+    told: bool
     until: float
     absence: Absence
 

@@ -263,8 +263,9 @@ class Service:
         request = exchange.request
         profile, line = self.profile_line(exchange)
         if profile is not NO_PROFILE and request.method == b"GET" and self.static.find(request.path) is None:
-            target = self.known.target(line, request.fields.get(b"host"))
-            self.hot.add_passed(profile, line, Passed(target, until, absence))
+            target = self.known.target(line, request.fields.get(b"host"))._replace(scheme=request.scheme)
+            told = b"x-forwarded-proto" in request.fields
+            self.hot.add_passed(profile, line, Passed(target, told, until, absence))
 
     def pass_known(self, exchange: Exchange) -> None:
         """Pass a request that there is a memo of."""
