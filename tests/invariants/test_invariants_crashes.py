@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from support import rows_app
+from support.edge_client import eventually
 from support.raw_client import Broken, RawClient
 from support.sites import kill, origin_pid, running_site, state_of, worker_pids
 from support.soak import soak
@@ -113,6 +114,7 @@ def kill_something(dice: random.Random, uncork: Uncork, directory: Path) -> bool
         kill(origin_pid(uncork, directory))
         uncork.wait_for("the origin answers again")
     else:
+        eventually(lambda: worker_pids(uncork, directory))  # those of the last kill may be on their way
         kill(dice.choice(worker_pids(uncork, directory)))
         uncork.wait_for("replacing it")
     return False
