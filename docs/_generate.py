@@ -37,7 +37,7 @@ _WHYS = {
     Why.EXPIRED: "what was stored was stale, and the origin sent a new one",
     Why.REQUEST: "the client's `no-cache`, `max-age` or `min-fresh` asked for something newer",
     Why.PASS_METHOD: "not a GET; or a HEAD of a page that is not stored",
-    Why.PASS_UPGRADE: "a WebSocket, or another protocol",
+    Why.PASS_UPGRADE: "a WebSocket",
     Why.PASS_CONTENT: "a GET or HEAD with content",
     Why.PASS_AUTHORIZATION: "the request has `Authorization`",
     Why.PASS_RANGE: "a part was asked of a page that is not stored",
