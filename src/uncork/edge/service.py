@@ -301,11 +301,6 @@ class Service:
         for client in list(self.clients):
             client.overdue(now)
 
-    @property
-    def next_second(self) -> float:
-        """Monotonic seconds of the next tick: no ready answer outlives it."""
-        return self._next_second
-
     def snapshot(self) -> dict[str, Any]:
         """Counters since the start, and what is there now.
 
