@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.edge_client import Client, Edge, eventually, head, serve
-from support.web_origin import WebOrigin, reply
+from support.web_origin import Line, WebOrigin, reply
 
 PLAIN = reply(b"plain", "Cache-Control: no-store")
 
@@ -119,17 +119,20 @@ def test_head_of_a_page_that_has_to_be_fetched_again(edge: Edge, origin: WebOrig
     page = origin.new(reply(b"old", "Cache-Control: max-age=0", 'ETag: "1"'))
     with edge.connect() as client:
         assert client.ask(page).body == b"old"
-        origin.at(page, lambda asked, line: _drip(line, b"new content"))
+        # One that came while the page was on its way may be passed on as it is: HEAD gets no content.
+        origin.at(page, lambda asked, line: _drip(line, b"new content" if asked.method == "GET" else None))
         for _ in range(3):
             found = client.ask(page, method="HEAD")
             assert found.status == 200
         assert client.ask("/files/small.txt").body == b"small file\n" * 20
 
 
-def _drip(line, body: bytes) -> None:
+def _drip(line: Line, body: bytes | None) -> None:
     line.send(
         b'HTTP/1.1 200 OK\r\nCache-Control: max-age=0\r\nETag: "2"\r\nTransfer-Encoding: chunked\r\n\r\n'
     )
+    if body is None:
+        return
     for i in range(len(body)):
         line.send(b"1\r\n%s\r\n" % body[i : i + 1])
     line.send(b"0\r\n\r\n")
