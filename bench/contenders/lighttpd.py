@@ -22,6 +22,7 @@ server.stat-cache-engine = "{stat_cache}"
 server.max-fds = 20000
 server.max-connections = 10000
 server.listen-backlog = 4096
+server.defer-accept = 1
 server.max-keep-alive-requests = 1000000000
 server.max-keep-alive-idle = 3600
 server.max-read-idle = 3600

@@ -41,7 +41,7 @@ http {{
     proxy_cache_path {directory}/cache levels=1:2 keys_zone=pages:16m inactive=1h use_temp_path=off;
     upstream origin {{ server 127.0.0.1:{origin}; keepalive 128; keepalive_requests 1000000000; }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096 deferred;
         location /static/ {{ root {site}; }}
         location /pages/ {{
             proxy_pass http://origin;

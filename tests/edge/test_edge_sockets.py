@@ -1,6 +1,7 @@
 """Addresses to bind, and the sockets that come of them."""
 
 import os
+import select
 import socket
 from pathlib import Path
 
@@ -72,6 +73,8 @@ def test_one_socket_for_each_worker_on_one_port() -> None:
             assert not os.get_blocking(listener.fd)
         accepted = 0
         clients = [connect(sockets.names()[0]) for _ in range(30)]
+        for client in clients:
+            client.sendall(b"G")
         for (listener,) in shares:
             with socket.socket(fileno=os.dup(listener.fd)) as sock:
                 while True:
@@ -85,6 +88,18 @@ def test_one_socket_for_each_worker_on_one_port() -> None:
         assert accepted == len(clients)
         for client in clients:
             client.close()
+    finally:
+        sockets.close()
+
+
+def test_who_connects_and_says_nothing_is_accepted_a_little_later() -> None:
+    sockets = ListeningSockets()
+    sockets.open([LOCAL], 1)
+    try:
+        [listener] = sockets.share([LOCAL], 0, 1)
+        with connect(sockets.names()[0]), socket.socket(fileno=os.dup(listener.fd)) as sock:
+            assert select.select([sock], [], [], 20)[0]
+            sock.accept()[0].close()
     finally:
         sockets.close()
 
