@@ -28,7 +28,7 @@ cache pages
     max-object-size 1048576
     max-age 3600
 frontend edge
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096 defer-accept
     # wrk waits for the body that the Content-Length of a 304 tells of.
     http-after-response del-header Content-Length if {{ status 304 }}
     default_backend origin
