@@ -1,4 +1,4 @@
-"""The client's side: a browser's request heads, a client that reads answers whole, wrk, idle connections.
+"""The client's side: a browser's request heads, a client that reads answers whole, load, idle connections.
 
 Lives here: what is sent and what came back. Doesn't know: which server answers, or what it costs.
 """
@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,7 @@ def _read_reply(connection: socket.socket) -> tuple[Reply, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What wrk saw. Latencies in microseconds, duration and `cpu` (wrk's own) in seconds."""
+    """What the generator saw. Latencies in microseconds, duration and `cpu` (its own) in seconds."""
 
     requests: int
     bytes: int
@@ -225,12 +226,39 @@ end
 {_DONE}"""
 
 
-def run_wrk(port: int, lua: Path, *, seconds: float, connections: int, core: int) -> Result:
-    """One run of wrk with a single thread on `core`. Raises `BadAnswer` if it gives no result."""
-    argv = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
-    argv += ["--timeout", "20s", "-s", str(lua), f"http://127.0.0.1:{port}/"]
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run asks for, over how many connections; `first_number` goes into the first request's fields."""
+
+    heads: Sequence[Head]
+    varied: bool
+    first_number: int
+    connections: int
+    drained: bool
+    """Answers so large that wrk, which reads them, would set the pace: they are thrown away unread."""
+
+    def run(self, port: int, directory: Path, *, seconds: float, core: int) -> Result:
+        """One run of one thread on `core`. Raises `BadAnswer` if it gives no result."""
+        if self.drained:
+            return self._run_drain(port, directory / "heads.json", seconds, core)
+        return self._run_wrk(port, directory / "wrk.lua", seconds, core)
+
+    def _run_wrk(self, port: int, lua: Path, seconds: float, core: int) -> Result:
+        lua.write_text(script(self.heads, self.varied, self.first_number))
+        argv = ["wrk", "-t1", f"-c{self.connections}", f"-d{max(1, round(seconds))}s"]
+        return _run([*argv, "--timeout", "20s", "-s", str(lua), f"http://127.0.0.1:{port}/"], core)
+
+    def _run_drain(self, port: int, heads: Path, seconds: float, core: int) -> Result:
+        assert self.varied, "the drain numbers every request"
+        pieces = [[one.before, one.between, one.after] for one in self.heads]
+        heads.write_text(json.dumps([[text.decode("latin-1") for text in three] for three in pieces]))
+        argv = [sys.executable, "-m", "bench.drain", str(port), str(max(1, round(seconds)))]
+        return _run([*argv, str(self.connections), str(self.first_number), str(heads)], core)
+
+
+def _run(argv: Sequence[str], core: int) -> Result:
     with subprocess.Popen(
-        argv,
+        ["taskset", "-c", str(core), *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -242,7 +270,7 @@ def run_wrk(port: int, lua: Path, *, seconds: float, connections: int, core: int
     for line in output.splitlines():
         if line.startswith("RESULT "):
             return Result(**json.loads(line[len("RESULT ") :]), cpu=usage.ru_utime + usage.ru_stime)
-    raise BadAnswer(f"wrk gave no result (status {child.returncode}):\n{output[-2000:]}")
+    raise BadAnswer(f"the load gave no result (status {child.returncode}):\n{output[-2000:]}")
 
 
 class IdleConnections:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import site
 from bench.contenders.base import Contender, Setup
-from bench.load import BadAnswer, Client, Head, IdleConnections, head, run_wrk, script
+from bench.load import BadAnswer, Client, Head, IdleConnections, Load, head
 from bench.origin import Origin
 from bench.processes import Group, free_port
 from bench.report import Figures
@@ -110,28 +110,16 @@ def _check(workload: Workload, setup: Setup, origin: Origin) -> tuple[list[Head]
 def _measure(
     workload: Workload, setup: Setup, heads: list[Head], wire_size: float, group: Group, place: Place
 ) -> Figures:
-    varied = workload.heads is Heads.VARIED
-    scripts = {}
-    for step, first in (("warming", _NUMBERS_OF_WARMING), ("run", _NUMBERS_OF_RUN)):
-        scripts[step] = setup.directory / f"{step}.lua"
-        scripts[step].write_text(script(heads, varied, first))
-    run_wrk(
-        setup.port,
-        scripts["warming"],
-        seconds=place.seconds / 4,
-        connections=workload.connections,
-        core=place.load_core,
-    )
+    def load(first_number: int) -> Load:
+        varied = workload.heads is Heads.VARIED
+        return Load(heads, varied, first_number, workload.connections, workload.counted_by_bytes)
+
+    warming, run = load(_NUMBERS_OF_WARMING), load(_NUMBERS_OF_RUN)
+    warming.run(setup.port, setup.directory, seconds=place.seconds / 4, core=place.load_core)
     group.settle()
     asked = place.origin.requests()
     began, before = time.monotonic(), group.cpu_time()
-    result = run_wrk(
-        setup.port,
-        scripts["run"],
-        seconds=place.seconds,
-        connections=workload.connections,
-        core=place.load_core,
-    )
+    result = run.run(setup.port, setup.directory, seconds=place.seconds, core=place.load_core)
     spent, elapsed = group.cpu_time() - before, time.monotonic() - began
     asked = place.origin.requests() - asked
     if result.errors or not result.requests:
