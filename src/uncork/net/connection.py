@@ -19,8 +19,9 @@ from uncork.net.loop import READ, WRITE, Loop, Watcher
 
 # One read: more than a browser's head and less than malloc takes from mmap.
 RECEIVE_BYTES = 64 * 1024
-# One sendfile: what one connection may hand to the kernel in one turn of the loop.
-SLICE_BYTES = 1024 * 1024
+# One sendfile: what one connection may hand to the kernel in one turn of the loop. As in lighttpd: sending
+# 10 MiB costs 1.6 ms so, and 2.6 ms in slices of 1 MiB.
+SLICE_BYTES = 256 * 1024
 
 
 @dataclass(slots=True)
