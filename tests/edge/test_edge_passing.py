@@ -89,6 +89,16 @@ def test_who_is_not_trusted_is_not_taken_for_who_is(tmp_path: Path, origin: WebO
                 assert stranger.ask(path, line).body == b"http"
 
 
+@pytest.mark.parametrize(("trusted", "scheme"), [("unix", "https"), ("127.0.0.1", "http")])
+def test_a_proxy_that_comes_by_a_unix_socket_is_believed_where_that_was_said(
+    tmp_path: Path, origin: WebOrigin, trusted: str, scheme: str
+) -> None:
+    path = origin.new(lambda asked, line: line.send(reply(f"{asked['x-forwarded-proto']}".encode())))
+    bind = f"unix:{tmp_path}/u.sock"
+    with serve(tmp_path, origin.url, "--trust-forwarded", trusted, bind=bind) as edge:
+        assert edge.ask(path, "X-Forwarded-Proto: https").body == scheme.encode()
+
+
 def test_pipelined_requests_are_passed_in_their_order(edge: Edge, origin: WebOrigin) -> None:
     path = origin.new(told())
     with edge.connect() as client:

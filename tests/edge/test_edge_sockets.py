@@ -150,21 +150,22 @@ def test_a_unix_socket_is_shared_and_removed_at_the_end(tmp_path: Path) -> None:
     sockets = ListeningSockets()
     sockets.open([address], 2)
     assert sockets.share([address], 0, 2) == sockets.share([address], 1, 2)
+    assert os.stat(address.path).st_mode & 0o777 == 0o666  # the proxy in front is another user
     sockets.close()
     assert not os.path.exists(address.path)
 
 
 def test_a_dead_unix_socket_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
     path = str(tmp_path / "u.sock")
-    listen_unix(path).close()
+    listen_unix(path, 0o600).close()
     assert os.path.exists(path)
     with listen_unix(path, 0o600):
         assert os.stat(path).st_mode & 0o777 == 0o600
         with pytest.raises(CannotListen, match="another process"):
-            listen_unix(path)
+            listen_unix(path, 0o600)
     (tmp_path / "file").write_text("precious")
     with pytest.raises(CannotListen, match="something else"):
-        listen_unix(str(tmp_path / "file"))
+        listen_unix(str(tmp_path / "file"), 0o600)
     assert (tmp_path / "file").read_text() == "precious"
 
 

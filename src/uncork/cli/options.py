@@ -144,7 +144,8 @@ class Options:
     )  # fmt: skip
     trust_forwarded: tuple[str, ...] = _row(
         "server.trust-forwarded", NETWORK, (),
-        "Networks of proxies in front whose X-Forwarded-* fields are believed.",
+        "Networks of proxies in front whose X-Forwarded-* fields are believed; 'unix': who comes by a Unix "
+        "socket.",
         said="none", many=True, everywhere=True,
     )  # fmt: skip
     app: str | None = _row(

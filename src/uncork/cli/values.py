@@ -135,10 +135,13 @@ def mount(value: object, base: Path) -> Mount:
 
 
 def network(value: object, base: Path) -> str:
+    """CIDR, an address, or `unix`: whoever can connect to a Unix socket."""
+    if value == "unix":
+        return "unix"
     try:
         return str(ipaddress.ip_network(text(value, base)))
     except ValueError as error:
-        raise ValueError(f"{error}; say a network like '10.0.0.0/8' or an address") from None
+        raise ValueError(f"{error}; say a network like '10.0.0.0/8', an address, or 'unix'") from None
 
 
 def command(value: object, base: Path) -> tuple[str, ...]:
@@ -185,6 +188,6 @@ ACCESS_LOG = Kind("PATH|-|off", access_log, "/var/log/uncork.log")
 ADDRESS = Kind("ADDRESS", address, "127.0.0.1:8000")
 ORIGIN = Kind("URL", origin, "http://127.0.0.1:9000")
 MOUNT = Kind("PREFIX=DIR", mount, "/static/=/srv/site/static")
-NETWORK = Kind("CIDR", network, "10.0.0.0/8")
+NETWORK = Kind("CIDR|unix", network, "10.0.0.0/8")
 COMMAND = Kind("COMMAND", command, "uvicorn mysite.asgi:application --uds {socket}")
 APPLICATION = Kind("MODULE:NAME", application, "mysite.wsgi:application")

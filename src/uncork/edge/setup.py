@@ -102,7 +102,8 @@ class Setup:
     keys that this one is home to. `origins` are `http://host:port` or `http+unix:/path`; none when
     `static_only`; connections to them are closed when they were idle for `origin_idle_seconds`, which must be
     below the origins' own limit. `internal_files` may be sent by X-Accel-Redirect and X-Sendfile only.
-    `trust_forwarded` are the networks (CIDR) whose X-Forwarded-* fields are believed.
+    `trust_forwarded` are the networks (CIDR) whose X-Forwarded-* fields are believed; `unix` among them are
+    the clients of Unix sockets.
     """
 
     index: int

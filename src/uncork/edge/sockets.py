@@ -21,6 +21,8 @@ from typing import Any
 
 from uncork.edge.setup import Kind, Listener
 
+# A socket that clients connect to: the proxy in front is another user. As in nginx, its directory says who.
+_ANYBODY = 0o666
 # Connections that wait to be accepted, in one socket; the kernel lowers it to net.core.somaxconn.
 BACKLOG = 4096
 
@@ -153,17 +155,16 @@ class ListeningSockets:
         self._inherited.clear()
 
 
-def listen_unix(path: str, mode: int | None = None) -> socket.socket:
+def listen_unix(path: str, mode: int) -> socket.socket:
     """A listening Unix socket at `path`; one that a dead process left there is replaced.
 
-    `mode` are the permissions of the socket file, by default what the umask leaves.
+    `mode` are the permissions of the socket file: who may write may connect.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         _remove_dead(path)
         sock.bind(path)
-        if mode is not None:
-            os.chmod(path, mode)
+        os.chmod(path, mode)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -194,7 +195,7 @@ def _remove_dead(path: str) -> None:
 
 def _open(address: Address) -> list[_Group]:
     if isinstance(address, UnixAddress):
-        sock = listen_unix(address.path)
+        sock = listen_unix(address.path, _ANYBODY)
         status = os.stat(address.path)
         return [_Group(Kind.UNIX, str(address), [sock], inode=(status.st_dev, status.st_ino))]
     groups: list[_Group] = []

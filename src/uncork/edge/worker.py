@@ -272,17 +272,19 @@ class Worker:
 
 
 def _trust(networks: tuple[str, ...]) -> Callable[[bytes], bool]:
-    """Whether an address is in one of the networks (CIDR)."""
-    trusted = [ipaddress.ip_network(network, strict=False) for network in networks]
+    """Whether an address is in one of the networks (CIDR), or is the `unix` that is among them."""
+    trusted = [ipaddress.ip_network(network, strict=False) for network in networks if network != "unix"]
 
     def is_trusted(peer: bytes) -> bool:
+        if peer == b"unix":
+            return "unix" in networks
         try:
             address = ipaddress.ip_address(peer.decode())
         except ValueError:
             return False
         return any(address in network for network in trusted)
 
-    return lru_cache(4096)(is_trusted) if trusted else lambda peer: False
+    return lru_cache(4096)(is_trusted) if networks else lambda peer: False
 
 
 async def serve(setup: Setup) -> None:
