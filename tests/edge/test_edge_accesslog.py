@@ -10,9 +10,11 @@ import pytest
 from uncork.edge.accesslog import AccessLog
 from uncork.edge.hot import Hot
 from uncork.edge.setup import LogFormat
+from uncork.edge.trust import TrustedProxies
 from uncork.wire.known import KnownHeads, Shape, cut
 from uncork.wire.limits import Limits
 
+NO_PROXIES = TrustedProxies()
 HEAD = (
     b"GET /a HTTP/1.1\r\nHost: h\r\nUser-Agent: %s\r\nReferer: %s\r\nAccept: */*\r\nCookie: secret=1\r\n\r\n"
 )
@@ -48,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_line_of_the_fast_path_and_one_of_the_long_way_are_alike(path: Path) -> None:
-    log = AccessLog(str(path), LogFormat.COMBINED)
+    log = AccessLog(str(path), LogFormat.COMBINED, NO_PROXIES)
     shape, values = shape_of(b"Browser/1.0", b"http://h/before")
     log.hot(b"127.0.0.1", b"GET /a HTTP/1.1", hot_answer(), False, shape, values)
     log.add(
@@ -76,7 +78,7 @@ def test_a_line_of_the_fast_path_and_one_of_the_long_way_are_alike(path: Path) -
 
 
 def test_a_304_has_no_content(path: Path) -> None:
-    log = AccessLog(str(path), LogFormat.COMBINED)
+    log = AccessLog(str(path), LogFormat.COMBINED, NO_PROXIES)
     hot = hot_answer()
     shape, values = shape_of(b"B", b"r")
     for not_modified in (True, False, True):
@@ -86,7 +88,7 @@ def test_a_304_has_no_content(path: Path) -> None:
 
 @pytest.mark.parametrize("form", LogFormat)
 def test_no_client_breaks_a_line(path: Path, form: LogFormat) -> None:
-    log = AccessLog(str(path), form)
+    log = AccessLog(str(path), form, NO_PROXIES)
     shape, values = shape_of(b'a"b\\c\xff\td', b'" 200 0 "forged')
     log.hot(b"127.0.0.1", b'GET /"\xe4 HTTP/1.1', hot_answer(), False, shape, values)
     log.add(b"127.0.0.1", b'GET /"\xe4 HTTP/1.1', 400, 0, shape.block.items, shape.volatile(values), "x", 0.0)
@@ -102,7 +104,7 @@ def test_no_client_breaks_a_line(path: Path, form: LogFormat) -> None:
 
 
 def test_json_says_why(path: Path) -> None:
-    log = AccessLog(str(path), LogFormat.JSON)
+    log = AccessLog(str(path), LogFormat.JSON, NO_PROXIES)
     shape, values = shape_of(b"B", b"r")
     log.hot(b"127.0.0.1", b"GET /a HTTP/1.1", hot_answer(), False, shape, values)
     log.add(b"127.0.0.1", b"GET /b HTTP/1.1", 503, 7, (), (), "origin-failed", 0.25)
@@ -113,7 +115,7 @@ def test_json_says_why(path: Path) -> None:
 
 def test_cookies_are_not_logged(path: Path) -> None:
     for form in LogFormat:
-        log = AccessLog(str(path), form)
+        log = AccessLog(str(path), form, NO_PROXIES)
         shape, values = shape_of(b"B", b"r")
         log.hot(b"127.0.0.1", b"GET /a HTTP/1.1", hot_answer(), False, shape, values)
         log.flush()
@@ -121,7 +123,7 @@ def test_cookies_are_not_logged(path: Path) -> None:
 
 
 def test_a_file_that_was_moved_away_is_opened_anew(path: Path) -> None:
-    log = AccessLog(str(path), LogFormat.COMBINED)
+    log = AccessLog(str(path), LogFormat.COMBINED, NO_PROXIES)
     log.add(b"1.2.3.4", b"GET /before HTTP/1.1", 200, 0, (), (), "hit", 0.0)
     moved = path.with_suffix(".1")
     os.rename(path, moved)
@@ -132,7 +134,7 @@ def test_a_file_that_was_moved_away_is_opened_anew(path: Path) -> None:
 
 
 def test_what_can_not_be_written_is_counted_and_costs_nobody_an_answer() -> None:
-    log = AccessLog("/dev/full", LogFormat.COMBINED)
+    log = AccessLog("/dev/full", LogFormat.COMBINED, NO_PROXIES)
     for _ in range(3):
         log.add(b"1.2.3.4", b"GET / HTTP/1.1", 200, 0, (), (), "hit", 0.0)
     log.flush()
@@ -140,7 +142,7 @@ def test_what_can_not_be_written_is_counted_and_costs_nobody_an_answer() -> None
 
 
 def test_many_lines_are_written_without_waiting_for_the_second(path: Path) -> None:
-    log = AccessLog(str(path), LogFormat.COMBINED)
+    log = AccessLog(str(path), LogFormat.COMBINED, NO_PROXIES)
     for _ in range(2000):
         log.add(b"1.2.3.4", b"GET / HTTP/1.1", 200, 0, (), (), "hit", 0.0)
     assert path.read_text().count("\n") > 1000

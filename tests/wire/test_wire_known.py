@@ -62,10 +62,27 @@ volatile_name = st.sampled_from(
     [
         *(b"Cookie", b"cookie", b"Referer", b"referer"),
         *(b"If-None-Match", b"if-none-match", b"If-Modified-Since", b"if-modified-since"),
+        *(
+            b"X-Forwarded-For",
+            b"x-forwarded-for",
+            b"X-Request-ID",
+            b"X-Request-Id",
+            b"CF-RAY",
+            b"traceparent",
+        ),
     ]
 )
 unusual_name = st.sampled_from(
-    [b"COOKIE", b"cooKie", b"REFERER", b"If-none-match", b"IF-MODIFIED-SINCE", b"Cookie2", b"XCookie"]
+    [
+        b"COOKIE",
+        b"cooKie",
+        b"REFERER",
+        b"If-none-match",
+        b"IF-MODIFIED-SINCE",
+        b"Cookie2",
+        b"XCookie",
+        b"cf-RAY",
+    ]
 )
 usual_line = st.builds(lambda n, v: n + b": " + v, volatile_name, value)
 unusual_line = st.one_of(

@@ -15,7 +15,8 @@ import time
 
 from uncork.edge.hot import Hot
 from uncork.edge.setup import LogFormat
-from uncork.semantics.fields import Field
+from uncork.edge.trust import TrustedProxies
+from uncork.semantics.fields import Field, Fields
 from uncork.wire.known import Shape
 
 # So many lines at most wait to be written: some 100 KB.
@@ -26,9 +27,11 @@ _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 
 
 class AccessLog:
-    """`target` is a path, or `-` for standard output. Raises OSError when it can't be opened."""
+    """`target` is a path, or `-` for standard output. Raises OSError when it can't be opened. A request that
+    came through one of the `proxies` is logged with the address of its client."""
 
-    def __init__(self, target: str, form: LogFormat) -> None:
+    def __init__(self, target: str, form: LogFormat, proxies: TrustedProxies) -> None:
+        self._proxies = proxies
         self._target = target
         self._json = form is LogFormat.JSON
         self._lines: list[bytes] = []
@@ -60,9 +63,11 @@ class AccessLog:
         self, peer: bytes, line: bytes, hot: Hot, not_modified: bool, shape: Shape, values: list[bytes]
     ) -> None:
         """A request that the fast path answered."""
+        if shape.forwarded_for:
+            peer = self._proxies.client(peer, b",".join([values[at] for at in shape.forwarded_for]))
         if self._json:
             status, size = (304, 0) if not_modified else (hot.status, hot.length)
-            self.add(peer, line, status, size, shape.block.items, shape.volatile(values), hot.reason, 0.0)
+            self._add(peer, line, status, size, shape.block.items, shape.volatile(values), hot.reason, 0.0)
             return
         text = hot.logged_not_modified if not_modified else hot.logged
         if not text:
@@ -94,11 +99,27 @@ class AccessLog:
         seconds: float,
     ) -> None:
         """Any other request. `seconds` is how long it took."""
+        forwarded_for = Fields((*items, *volatile)).get(b"x-forwarded-for")
+        peer = self._proxies.client(peer, forwarded_for)
+        self._add(peer, line, status, size, items, volatile, outcome, seconds)
+
+    def _add(
+        self,
+        peer: bytes,
+        line: bytes,
+        status: int,
+        size: int,
+        items: tuple[Field, ...],
+        volatile: tuple[Field, ...],
+        outcome: str,
+        seconds: float,
+    ) -> None:
         referer, agent = _value(b"referer", (*volatile, *items)), _value(b"user-agent", items)
         if self._json:
             entry = {
                 "time": round(self._wall, 3),
                 "peer": peer.decode(),
+                "host": _value(b"host", items).decode(),
                 "request": line.decode("latin-1"),
                 "status": status,
                 "bytes": size,

@@ -23,7 +23,7 @@ from uncork.upstream.failures import OriginError, OriginFailure
 from uncork.upstream.known import Head as OriginHead
 from uncork.upstream.origins import Origins
 from uncork.upstream.pool import Pool
-from uncork.wire.known import Head
+from uncork.wire.known import VOLATILE_NAMES, Head
 from uncork.wire.writing import field_lines, template
 
 # Names that only Uncork's own processes may use among themselves: taken off whatever comes from outside.
@@ -54,13 +54,15 @@ def _to_origin(fields: Iterable[Field]) -> list[Field]:
     ]
 
 
+_ONWARD_VOLATILE = frozenset(name for name, _ in _to_origin([(name, b"") for name in VOLATILE_NAMES]))
+
+
 def _lines_of(head: Head) -> bytes:
-    """The lines of a head on their way to the origin: those of its block are made once, and its volatile
-    lines are all forwarded."""
+    """The lines of a head on their way to the origin: those of its block are made once."""
     block = head.block
     if block.onward is None:
         block.onward = field_lines(_to_origin(block.items))
-    return block.onward + field_lines(head.volatile)
+    return block.onward + field_lines([item for item in head.volatile if item[0] in _ONWARD_VOLATILE])
 
 
 def origin_head(exchange: Exchange, method: bytes, fields: Fields, trusted: bool, more: bytes = b"") -> bytes:

@@ -6,14 +6,12 @@ Doesn't know: other workers (`peers`), and who started it (`channel`).
 
 import asyncio
 import gc
-import ipaddress
 import resource
 import select
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from uncork.edge.reporting import Reporter
 from uncork.edge.service import Service
 from uncork.edge.setup import Kind, Setup
 from uncork.edge.static import StaticOptions, StaticSite
+from uncork.edge.trust import UNIX, TrustedProxies
 from uncork.net.loop import Loop, current, run
 from uncork.pages.clock import COUNTER
 from uncork.purging.table import ClockTable
@@ -58,7 +57,10 @@ class Worker:
         self._drained_since = 0.0
         self._listening: list[socket.socket] = []
         state = Path(setup.state_dir)
-        self.log = None if setup.log.access == "off" else AccessLog(setup.log.access, setup.log.format)
+        self.proxies = TrustedProxies(setup.trust_forwarded)
+        self.log = None
+        if setup.log.access != "off":
+            self.log = AccessLog(setup.log.access, setup.log.format, self.proxies)
         static = StaticSite(
             StaticOptions(
                 tuple((mount.prefix.encode(), mount.directory) for mount in setup.static),
@@ -83,7 +85,7 @@ class Worker:
             self.log,
             counter,
             pages,
-            _trust(setup.trust_forwarded),
+            self.proxies,
         )
         if pages is not None:
             pages.remember = lambda exchange, answer, found, stored: self.service.remember_page(
@@ -107,7 +109,7 @@ class Worker:
             )
         forwarder = Forwarder(
             self.origins,
-            _trust(setup.trust_forwarded),
+            self.proxies,
             internal,
             cache.keep_tags,
             self.report,
@@ -180,7 +182,7 @@ class Worker:
                 if open_now >= most + _MOST_TURNED_AWAY:
                     sock.close()
                     continue
-                client = Client(loop, sock, b"unix" if unix else address[0].encode(), service, internal)
+                client = Client(loop, sock, UNIX if unix else address[0].encode(), service, internal)
                 if open_now >= most:
                     client.refuse(Refused(503, "too many connections"))
                 client.begin()
@@ -269,22 +271,6 @@ class Worker:
             self.log.flush()
         if self.table is not None:
             self.table.close(clean=False)
-
-
-def _trust(networks: tuple[str, ...]) -> Callable[[bytes], bool]:
-    """Whether an address is in one of the networks (CIDR), or is the `unix` that is among them."""
-    trusted = [ipaddress.ip_network(network, strict=False) for network in networks if network != "unix"]
-
-    def is_trusted(peer: bytes) -> bool:
-        if peer == b"unix":
-            return "unix" in networks
-        try:
-            address = ipaddress.ip_address(peer.decode())
-        except ValueError:
-            return False
-        return any(address in network for network in trusted)
-
-    return lru_cache(4096)(is_trusted) if networks else lambda peer: False
 
 
 async def serve(setup: Setup) -> None:

@@ -3,7 +3,8 @@
 Lives here: the split of a head into what a browser repeats and what it varies; what is remembered, and
 its bounds. Doesn't know: what the fields mean to the edge, sockets.
 
-A browser sends the same field lines with every request, but for `Cookie`, `Referer` and the conditions.
+A browser sends the same field lines with every request, but for `Cookie`, `Referer` and the conditions; a
+proxy in front adds the client's address and numbers of its own.
 There are three ways to read a head, each for what the one before it doesn't know:
 
 1. By the `Shape` of the connection's last head: the texts between the values that vary are compared in
@@ -20,19 +21,36 @@ tables have a bounded number of entries of bounded size, and when one is full th
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from uncork.semantics.fields import Field, Fields
 from uncork.wire.limits import Limits
 from uncork.wire.requests import Refused, Target, Terms, parse_field_line, read_target, read_terms
 
-# The lines that differ from request to request. The value's grammar is that of `requests.field_line`
-# but for white space at its ends. In the two spellings that clients use.
+# The lines that differ from request to request: a browser's, and what nginx, load balancers and CDNs in front
+# tell of each. In the spellings that they use.
+_VOLATILE_SPELLED = (
+    b"Cookie", b"Referer", b"If-None-Match", b"If-Modified-Since",
+    b"X-Forwarded-For", b"X-Real-IP", b"X-Real-Ip", b"X-Request-ID", b"X-Request-Id", b"X-Request-Start",
+    b"X-Amzn-Trace-Id", b"X-Amz-Cf-Id", b"X-Cloud-Trace-Context", b"Traceparent",
+    b"CF-Ray", b"CF-RAY", b"Cf-Ray", b"CF-Connecting-IP", b"Cf-Connecting-Ip",
+)  # fmt: skip
+VOLATILE_NAMES = frozenset(name.lower() for name in _VOLATILE_SPELLED)
+
+
+def _by_first_letter(names: Iterable[bytes]) -> bytes:
+    """An expression for any of the names. One after the other, they would be tried at each line."""
+    rests: dict[bytes, list[bytes]] = {}
+    for name in sorted(names):
+        rests.setdefault(name[:1], []).append(name[1:])
+    return b"|".join([b"%b(?:%b)" % (first, b"|".join(rest)) for first, rest in rests.items()])
+
+
+# The value's grammar is that of `requests.field_line` but for white space at its ends.
 volatile_line = re.compile(
-    rb"\r\n(Cookie|cookie|Referer|referer|If-None-Match|if-none-match|If-Modified-Since|if-modified-since)"
-    rb": ([\t\x20-\x7e\x80-\xff]*)(?=\r\n)"
+    rb"\r\n(%b): ([\t\x20-\x7e\x80-\xff]*)(?=\r\n)" % _by_first_letter({*_VOLATILE_SPELLED, *VOLATILE_NAMES})
 )
-VOLATILE_NAMES = frozenset({b"cookie", b"referer", b"if-none-match", b"if-modified-since"})
 
 _CRLF = b"\r\n"
 # 2 × 1,024 blocks of at most 4 KiB, each with two shapes at most: what a thousand different browsers send. At
@@ -57,12 +75,22 @@ class Shape:
     A head has this shape when it is its request line, then for each of `pieces` that text (from the CRLF
     before it to the colon and space of a volatile line) and a value, then `tail`, and no more.
     `condition` is the index of the value of If-None-Match; OTHER_CONDITION when there are other conditions
-    than that one, NO_CONDITION when there are none. `referer` is the index of that value, or -1. `note` is
-    the edge's to set. Beside If-None-Match, If-Modified-Since is ignored
-    (RFC 9110 §13.1.3).
+    than that one, NO_CONDITION when there are none. `referer` is the index of that value, or -1;
+    `forwarded_for` are those of X-Forwarded-For. `note` is the edge's to set. Beside If-None-Match,
+    If-Modified-Since is ignored (RFC 9110 §13.1.3).
     """
 
-    __slots__ = ("block", "condition", "names", "note", "pieces", "referer", "tail", "tail_size")
+    __slots__ = (
+        "block",
+        "condition",
+        "forwarded_for",
+        "names",
+        "note",
+        "pieces",
+        "referer",
+        "tail",
+        "tail_size",
+    )
 
     def __init__(self, block: "Block", texts: tuple[bytes, ...], names: tuple[bytes, ...]) -> None:
         self.block = block
@@ -73,6 +101,7 @@ class Shape:
         self.tail_size = len(self.tail)
         self.note: bytes | None = None
         self.referer = self.names.index(b"referer") if b"referer" in self.names else -1
+        self.forwarded_for = [at for at, name in enumerate(self.names) if name == b"x-forwarded-for"]
         tags = self.names.count(b"if-none-match")
         if tags == 1:
             self.condition = self.names.index(b"if-none-match")
