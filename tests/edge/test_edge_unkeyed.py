@@ -1,10 +1,11 @@
 """What a client says of itself, and no key holds, reaches no shared page."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from support.edge_client import Edge, serve
+from support.edge_client import Client, Edge, serve
 from support.web_origin import Asked, Line, WebOrigin, reply
 
 STORED = "Cache-Control: max-age=1000"
@@ -63,6 +64,41 @@ def test_the_scheme_that_a_trusted_proxy_tells_is_part_of_the_key(tmp_path: Path
             for scheme in ("http", "https"):
                 told = edge.ask(path, f"X-Forwarded-Proto: {scheme}").body.decode()
                 assert f"x-forwarded-proto={scheme}" in told
+    assert origin.count(path) == 2
+
+
+def stranger_to(edge: Edge) -> Client:
+    """A client whose address is 127.0.0.2."""
+    client = edge.connect()
+    place = client.sock.getpeername()
+    client.sock.close()
+    client.sock = socket.create_connection(place, 20, source_address=("127.0.0.2", 0))
+    return client
+
+
+@pytest.mark.parametrize("more", [(), ("Cookie: a=1",)])
+def test_who_is_not_trusted_gets_no_page_from_memory_that_is_for_who_is(
+    tmp_path: Path, origin: WebOrigin, more: tuple[str, ...]
+) -> None:
+    path = origin.new(echo)
+    told = "X-Forwarded-Proto: https"
+    with (
+        serve(tmp_path, origin.url, "--trust-forwarded", "127.0.0.1/32") as edge,
+        edge.connect() as proxy,
+        stranger_to(edge) as stranger,
+    ):
+        assert b"x-forwarded-proto=http\n" in stranger.ask(path, *more).body
+        for _ in range(4):
+            before = edge.snapshot()["hot"]["hits"]
+            for _ in range(4):
+                assert b"x-forwarded-proto=https" in proxy.ask(path, told, *more).body
+            # What stood in the way of a stranger: the https page is in memory, and the fast path sends it.
+            assert edge.snapshot()["hot"]["hits"] > before
+            assert b"x-forwarded-proto=http\n" in stranger.ask(path, told, *more).body
+            with stranger_to(edge) as another, edge.connect() as proxy_too:
+                for _ in range(2):
+                    assert b"x-forwarded-proto=http\n" in another.ask(path, told, *more).body
+                    assert b"x-forwarded-proto=https" in proxy_too.ask(path, told, *more).body
     assert origin.count(path) == 2
 
 

@@ -111,10 +111,9 @@ class Hot:
 class Passed:
     """A plain request that is passed to the origin, which needn't be decided again before `until` (monotonic
     seconds) as long as there is nothing stored of its URL. `target` is what its request line and host say,
-    and, when the scheme was `told` by a proxy, what that said: only who is trusted may go by it then."""
+    and the scheme that a proxy told."""
 
     target: Target
-    told: bool
     until: float
     absence: Absence
 
@@ -126,20 +125,22 @@ class Profile:
     """What all plain heads of a kind share, and the memos for them by request line.
 
     `codings` are those that are accepted, or the field's value where that gives weights; empty when the
-    field is absent, and when it names none that is known.
+    field is absent, and when it names none that is known. `told`: the heads say a scheme, as proxies do; its
+    memos are of who is believed, and for no other.
     """
 
-    __slots__ = ("codings", "hot", "keep_alive", "passed")
+    __slots__ = ("codings", "hot", "keep_alive", "passed", "told")
 
-    def __init__(self, keep_alive: bool, codings: bytes | tuple[bytes, ...]) -> None:
+    def __init__(self, keep_alive: bool, codings: bytes | tuple[bytes, ...], told: bool) -> None:
         self.hot: dict[bytes, Hot] = {}
         self.passed: dict[bytes, Passed] = {}
         self.keep_alive = keep_alive
         self.codings = codings
+        self.told = told
 
 
 # For heads that are not plain: its table stays empty.
-NO_PROFILE = Profile(True, ())
+NO_PROFILE = Profile(True, (), False)
 
 
 class HotTable:
@@ -192,7 +193,7 @@ class HotTable:
         if profile is None:
             if len(self._profiles) >= _MOST_PROFILES:
                 return NO_PROFILE
-            profile = self._profiles[key] = Profile(connection != b"close", codings)
+            profile = self._profiles[key] = Profile(connection != b"close", codings, proto != b"")
         return profile
 
     def add(self, profile: Profile, line: bytes, hot: Hot) -> None:

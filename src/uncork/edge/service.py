@@ -187,9 +187,10 @@ class Service:
         request = exchange.request
         if request.version != b"1.1" or exchange.client.internal or b"://" in head.line:
             return NO_PROFILE, b""
-        if b"x-forwarded-proto" in request.fields and not self.trusts(exchange.client.address):
-            return NO_PROFILE, b""  # the profile is of those who are believed
-        return self.hot.profile(head.block), head.line
+        profile = self.hot.profile(head.block)
+        if profile.told and not self.trusts(exchange.client.address):
+            return NO_PROFILE, b""
+        return profile, head.line
 
     def _remember_file(self, exchange: Exchange, answer: FileAnswer) -> None:
         profile, line = self.profile_line(exchange)
@@ -264,8 +265,7 @@ class Service:
         profile, line = self.profile_line(exchange)
         if profile is not NO_PROFILE and request.method == b"GET" and self.static.find(request.path) is None:
             target = self.known.target(line, request.fields.get(b"host"))._replace(scheme=request.scheme)
-            told = b"x-forwarded-proto" in request.fields
-            self.hot.add_passed(profile, line, Passed(target, told, until, absence))
+            self.hot.add_passed(profile, line, Passed(target, until, absence))
 
     def pass_known(self, exchange: Exchange) -> None:
         """Pass a request that there is a memo of."""
