@@ -2,12 +2,13 @@
 
 import json
 import socket
+import time
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from support.edge_client import Edge, head, serve
+from support.edge_client import Edge, eventually, head, serve
 from support.web_origin import Asked, Line, WebOrigin, reply
 
 FRESH = "Cache-Control: max-age=600"
@@ -151,3 +152,102 @@ def test_workers_pass_without_the_home_of_the_key(edge3: Edge, origin: WebOrigin
         client.sock.close()
     assert through_home() - before <= 2
     assert origin.count(path) == 48
+
+
+def by_cookie(*lines: str):
+    """An answer that may be shared if nobody is logged in; its body tells who was."""
+
+    def answer(asked: Asked, line: Line) -> None:
+        who = asked["cookie"]
+        line.send(reply(f"for {who}".encode(), *(("Cache-Control: private",) if who else (FRESH,)), *lines))
+
+    return answer
+
+
+LOGGED_IN = "Cookie: session=1"
+
+
+def test_a_visitor_who_is_logged_in_keeps_no_page_from_the_others(edge: Edge, origin: WebOrigin) -> None:
+    path = origin.new(by_cookie("Vary: Cookie"))
+    with edge.connect() as client:
+        for _ in range(4):
+            assert not client.ask(path, LOGGED_IN).hit
+        eventually(lambda: client.ask(path).hit)
+        asked = origin.count(path)
+        for _ in range(3):
+            assert client.ask(path).body == b"for None"
+            assert client.ask(path, LOGGED_IN).body == b"for session=1"
+        assert origin.count(path) == asked + 3
+
+
+@pytest.mark.parametrize("query", ["", "?a=1"])
+def test_who_comes_by_turns_keeps_no_page_from_the_store(edge: Edge, origin: WebOrigin, query: str) -> None:
+    path = origin.new(by_cookie("Vary: Cookie")) + query
+    with edge.connect() as client:
+
+        def turn() -> bool:
+            found = client.ask(path)
+            assert found.body == b"for None"
+            assert client.ask(path, LOGGED_IN).body == b"for session=1"
+            return found.hit
+
+        eventually(turn, 30)  # which of the two is looked at is left to chance
+        assert turn() and turn()
+
+
+def test_every_worker_learns_that_a_page_is_stored(edge3: Edge, origin: WebOrigin) -> None:
+    path = origin.new(by_cookie("Vary: Cookie"))
+    clients = [edge3.connect() for _ in range(12)]
+    try:
+        for _ in range(3):
+            for client in clients:
+                assert client.ask(path, LOGGED_IN).body == b"for session=1"
+
+        def turn() -> bool:
+            hits = [client.ask(path).hit for client in clients]
+            assert {client.ask(path, LOGGED_IN).body for client in clients} == {b"for session=1"}
+            return all(hits)
+
+        eventually(turn, 30)
+
+        def through_home() -> int:
+            workers = edge3.status(edge3.state_dir)["workers"]
+            return sum(worker["snapshot"]["outcomes"].get("home", 0) for worker in workers)
+
+        before = through_home()
+        for client in clients:
+            assert client.ask(path).hit
+        assert through_home() == before  # each finds it in the store by itself
+    finally:
+        for client in clients:
+            client.sock.close()
+
+
+def test_what_comes_is_looked_at_once_a_second(edge: Edge, origin: WebOrigin) -> None:
+    """What is fetched for all is asked for without the condition, and can't be stored: each look at a
+    response that could be costs the origin one request more."""
+
+    def answer(asked: Asked, line: Line) -> None:
+        line.send(reply(b"page", FRESH if asked["if-none-match"] else "Cache-Control: private"))
+
+    path = origin.new(answer)
+    with edge.connect() as client:
+        began = time.monotonic()
+        client.ask(path)
+        asks = 0
+        while (lasted := time.monotonic() - began) < 3.5:
+            assert not client.ask(path, 'If-None-Match: "x"').hit
+            asks += 1
+        eventually(lambda: origin.count(path) >= 1 + asks + 2)
+        assert origin.count(path) <= 1 + asks + lasted + 1
+
+
+def test_what_can_never_be_stored_is_asked_for_once_by_each(edge: Edge, origin: WebOrigin) -> None:
+    path = origin.new(told())
+    with edge.connect() as client:
+        until = time.monotonic() + 1.5
+        asks = 0
+        while time.monotonic() < until:
+            assert client.ask(path).status == 200
+            asks += 1
+    assert origin.count(path) == asks

@@ -225,7 +225,7 @@ class Client(Connection):
             return
         request = Request(*passed.target, head.fields())
         self.exchange = exchange = Exchange(self, request, head, NO_CONTENT, profile.keep_alive, False)
-        self.service.pass_known(exchange)
+        self.service.pass_known(exchange, passed.mark)
 
     def _start(self, head: Head) -> None:
         service = self.service

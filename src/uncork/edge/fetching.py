@@ -20,9 +20,10 @@ from uncork.edge.decide import Fetch, Revalidate, Why
 from uncork.edge.exchange import Exchange
 from uncork.edge.forwarding import Forwarder
 from uncork.edge.internal import names_a_file
+from uncork.edge.passing import Marks, shared_key
 from uncork.net.loop import Loop
 from uncork.pages.clock import PurgeClock, Verdict
-from uncork.pages.keys import WHOLE_QUERY, UnknownInput, variant_key
+from uncork.pages.keys import WHOLE_QUERY, UnknownInput
 from uncork.pages.page import Page
 from uncork.pages.pagefile import TooLarge
 from uncork.pages.tags import response_tags, tag_slots, url_tags
@@ -36,10 +37,6 @@ from uncork.stores.lookup import Found, place
 from uncork.upstream.collapse import Flight, Flights
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError
-
-# For how long a URL whose response could not be shared is passed without waiting for others. Seconds.
-_PASS_SECONDS = 60.0
-_MOST_PASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +74,6 @@ class PageOptions:
     keep_tags: bool
 
 
-@dataclass(slots=True)
-class Absence:
-    """The store has nothing of a URL, whatever its query. So it is taken `until` then (monotonic seconds; 0
-    from the moment this worker stores something of it): where it is no longer true, the origin is asked once
-    too often, and no harm is done. `primary` is the key."""
-
-    primary: bytes
-    until: float
-
-
 class Fetcher:
     """The fetches of one worker. `table`, `store` and `options` are those of its pages."""
 
@@ -106,10 +93,9 @@ class Fetcher:
         self.forwarder = forwarder
         self.report = report
         self.compressor = Compressor(loop, store, report) if options.compress else None
+        self.marks = Marks(loop)
         self._flights: Flights[Flown] = Flights()
         self._unshared: dict[Flight[Flown], Upstream] = {}  # for the leader's client to take
-        self._passes: dict[bytes, float] = {}  # key → monotonic seconds until which it is passed
-        self._absent: dict[tuple[bytes, bytes, bytes], Absence] = {}  # by scheme, authority and path
 
     def join(self, found: Found, request: Request) -> tuple[Flight[Flown], bool]:
         """The fetch of what a request asks for, and whether the caller leads it: then it starts `lead`."""
@@ -119,15 +105,14 @@ class Fetcher:
         """The response that could not be shared, for the leader's own client."""
         return self._unshared.pop(flight, None)
 
-    def passed_until(self, found: Found, request: Request) -> float:
-        """For how long a request is passed because the last response for it could not be shared: monotonic
-        seconds, in the past when it isn't."""
-        return self._passes.get(shared_key(found, request), 0.0) if self._passes else 0.0
+    def is_fetched(self, found: Found, request: Request) -> bool:
+        """Whether what a request asks for is being fetched."""
+        return self._flights.is_under_way(shared_key(found, request))
 
-    def absence(self, request: Request) -> "Absence | None":
-        """That the store has nothing of a URL, if it is known: then the store need not be asked."""
-        absence = self._absent.get((request.scheme, request.authority, request.path))
-        return absence if absence is not None and absence.until > self.loop.poller.now else None
+    def could_store(self, request: Request, upstream: Upstream, asked_at: float) -> bool:
+        """Whether a response that was passed could have been stored. `asked_at`: seconds since the epoch."""
+        plan = self._plan(request, Response(upstream.status, upstream.fields), asked_at)
+        return isinstance(plan, Freshness)
 
     async def lead(
         self, flight: Flight[Flown], exchange: Exchange, found: Found, decision: Fetch | Revalidate
@@ -177,15 +162,10 @@ class Fetcher:
         fields = freshen(stored.page.fields, upstream.fields)
         if vary_names(fields) != vary_names(stored.page.fields):
             return False
-        plan = plan_storing(
-            replace(request, method=b"GET"),
-            Response(stored.page.status, fields),
-            asked.wall,
-            time.time(),
-            self.options.caching,
-        )
+        plan = self._plan(request, Response(stored.page.status, fields), asked.wall)
         if not isinstance(plan, Freshness):
             return False
+        self.marks.clear(self.marks.mark(found, request), request)
         page = replace(
             stored.page,
             fields=storable_fields(fields),
@@ -204,6 +184,14 @@ class Fetcher:
         flight.finish()
         return True
 
+    def _plan(self, request: Request, response: Response, asked_at: float) -> Freshness | NotStorable | None:
+        """How to store a response of this moment, or why not; None: because it names a file to be sent."""
+        if names_a_file(response.fields):
+            return None
+        return plan_storing(
+            replace(request, method=b"GET"), response, asked_at, time.time(), self.options.caching
+        )
+
     async def _take_in(
         self,
         flight: Flight[Flown],
@@ -213,20 +201,17 @@ class Fetcher:
         upstream: Upstream,
         asked: Asked,
     ) -> None:
-        received_at = time.time()
         response = Response(upstream.status, upstream.fields)
         if response.status in ERROR_STATUSES and may_stand_in(self.table.clock, stored):
             upstream.close()
             flight.fail(OriginSaid())
             return
-        plan = plan_storing(
-            replace(request, method=b"GET"), response, asked.wall, received_at, self.options.caching
-        )
-        if isinstance(plan, NotStorable) or names_a_file(response.fields):
+        plan = self._plan(request, response, asked.wall)
+        if not isinstance(plan, Freshness):
             if (
                 response.status < 400 or response.status in NEGATIVE
             ):  # an error is about this request, or passes
-                self.remember_pass(found, request)
+                self.marks.set(found, request)
             if flight.followed:
                 self._unshared[flight] = upstream
                 self.loop.call_later(1.0, self._drop_unshared, flight)
@@ -234,6 +219,7 @@ class Fetcher:
             else:
                 upstream.close()
             return
+        self.marks.clear(self.marks.mark(found, request), request)
         page, writer, key = self._open(request, found, response, plan, asked.stamp)
         flown = Flown(page, asked, Why.MISS, upstream.content_length, writer is not None)
         fd = -1 if writer is None else os.dup(writer.fd)
@@ -301,9 +287,6 @@ class Fetcher:
             stamp=stamp,
             slots=self._slots(request, response.fields),
         )
-        absence = self._absent.pop((request.scheme, request.authority, request.path), None)
-        if absence is not None:
-            absence.until = 0.0
         try:
             where = place(self.store, request, found.primary, names)
             page = replace(page, inputs=where.inputs)
@@ -330,18 +313,6 @@ class Fetcher:
         if upstream is not None:
             upstream.close()
 
-    def remember_pass(self, found: Found, request: Request) -> None:
-        """The response to this request could not be shared: for a while nobody needs to wait for another."""
-        if len(self._passes) >= _MOST_PASSES:
-            self._passes.clear()
-            for absence in self._absent.values():
-                absence.until = 0.0
-            self._absent.clear()
-        until = self.loop.poller.now + _PASS_SECONDS
-        self._passes[shared_key(found, request)] = until
-        if found.stored is None and not found.names:
-            self._absent[request.scheme, request.authority, request.path] = Absence(found.primary, until)
-
 
 def may_stand_in(
     clock: PurgeClock, stored: StoredPage | None, directives: Directives = NO_DIRECTIVES
@@ -360,14 +331,6 @@ def close(stored: StoredPage | None) -> None:
     """Let go of a stored page, if there is one."""
     if stored is not None:
         stored.close()
-
-
-def shared_key(found: Found, request: Request) -> bytes:
-    """The key of what requests share: that of the page, and while nothing is known of what selects among
-    the pages of a URL, that of the page for this query. Others must not wait for it in vain."""
-    if found.names or request.query is None:
-        return found.key
-    return variant_key(found.primary, ((WHOLE_QUERY, request.query),))
 
 
 def _dated(fields: Fields, received_at: float) -> Fields:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uncork.edge.answers import FilePart
-from uncork.edge.fetching import Absence
+from uncork.edge.passing import Absence, Mark
 from uncork.semantics.fields import Fields
 from uncork.semantics.negotiation import normalised_codings
 from uncork.wire.known import Block
@@ -109,16 +109,16 @@ class Hot:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A plain request that is passed to the origin, which needn't be decided again before `until` (monotonic
-    seconds) as long as there is nothing stored of its URL. `target` is what its request line and host say,
-    and the scheme that a proxy told."""
+    """A plain request that is passed to the origin, which needn't be decided again while it is marked so and
+    there is nothing stored of its URL. `target` is what its request line and host say, and the scheme that a
+    proxy told."""
 
     target: Target
-    until: float
+    mark: Mark
     absence: Absence
 
     def holds(self, now: float) -> bool:
-        return self.until > now and self.absence.until > now
+        return self.mark.until > now and self.absence.until > now
 
 
 class Profile:

@@ -33,8 +33,9 @@ from uncork.edge.decide import (
 )
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import Exchange
-from uncork.edge.fetching import Absence, Fetcher, Flown, OriginSaid, PageOptions, close, may_stand_in
+from uncork.edge.fetching import Fetcher, Flown, OriginSaid, PageOptions, close, may_stand_in
 from uncork.edge.forwarding import Forwarder, client_fields, with_status
+from uncork.edge.passing import Absence, Mark
 from uncork.edge.peers import Peers
 from uncork.edge.representation import Representation, answer
 from uncork.net.loop import Loop
@@ -65,7 +66,7 @@ _MOST_TRIES = 3
 
 class PageCache:
     """The pages of a site, for one worker. `remember` is called with each answer that may be memoised, and
-    `remember_pass` with each request that is passed without a look at the store, and until when."""
+    `remember_pass` with each request that is passed without a look at the store, and for how long."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class PageCache:
         self.report = report
         self.fetcher = Fetcher(loop, options, store, table, forwarder, report)
         self.remember: Callable[[Exchange, Answer, Found, StoredPage], None] | None = None
-        self.remember_pass: Callable[[Exchange, float, Absence], None] | None = None
+        self.remember_pass: Callable[[Exchange, Mark, Absence], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # The way of a request
@@ -109,7 +110,7 @@ class PageCache:
             if not self._answer(exchange, found, stored, decision.why):
                 self._pass(exchange, Why.MISS)
             elif decision.renew:
-                self._renew(exchange, request, found)
+                self._renew(exchange, found)
         elif isinstance(decision, Refuse):
             close(stored)
             exchange.answer(error_answer(decision.status, decision.why))
@@ -126,13 +127,16 @@ class PageCache:
         self, exchange: Exchange, directives: Directives, found: Found, decision: Fetch | Revalidate
     ) -> None:
         """Have the origin asked, by whoever asks it for all."""
-        passed_until = self.fetcher.passed_until(found, exchange.request)
-        if passed_until > self.loop.poller.now:
+        request = exchange.request
+        marks = self.fetcher.marks
+        mark = marks.mark(found, request)
+        # Another worker may know better than we do: one at a time of its requests is fetched nevertheless.
+        if mark is not None and (not exchange.client.internal or self.fetcher.is_fetched(found, request)):
             close(found.stored)
-            self.pass_known(exchange)
-            absence = self.fetcher.absence(exchange.request)
+            self.pass_known(exchange, mark)
+            absence = marks.absence(request)
             if absence is not None and self.remember_pass is not None:
-                self.remember_pass(exchange, passed_until, absence)
+                self.remember_pass(exchange, mark, absence)
             return
         peer = None if exchange.client.internal else self.peers.home(found.primary)
         if peer is not None:
@@ -147,18 +151,33 @@ class PageCache:
         fields = await self.peers.relay(exchange, peer)
         if fields is None:
             self._pass(exchange, why)
-        elif (fields.get(b"cache-status") or b"").endswith(_PASSED):
-            self.fetcher.remember_pass(found, exchange.request)
+        elif _was_passed(fields):
+            self.fetcher.marks.set(found, exchange.request)
 
     def _find(self, request: Request) -> Found:
-        absence = self.fetcher.absence(request)
+        absence = self.fetcher.marks.absence(request)
         if absence is not None:
             return Found(absence.primary, (), (), absence.primary, None)
         return find(self.store, request)
 
-    def pass_known(self, exchange: Exchange) -> None:
-        """Pass a request of which it was decided before that it is passed."""
-        self.forwarder.forward(exchange, Why.PASS_KNOWN)
+    def pass_known(self, exchange: Exchange, mark: Mark) -> None:
+        """Pass a request of which it was decided before that it is passed.
+
+        Now and then what comes is looked at. Could it have been stored, then the same is fetched for all:
+        who comes next may be one whose response can't be.
+        """
+        if not mark.due(self.loop.poller.now):
+            self.forwarder.forward(exchange, Why.PASS_KNOWN)
+            return
+        asked_at = time.time()
+
+        def look(exchange: Exchange, upstream: Upstream) -> None:
+            if self.fetcher.could_store(exchange.request, upstream, asked_at):
+                found = self._find(exchange.request)
+                close(found.stored)
+                self._renew(exchange, found, mark)
+
+        self.forwarder.forward(exchange, Why.PASS_KNOWN, look)
 
     def _pass(self, exchange: Exchange, why: Why) -> None:
         invalidate = self._invalidate if why is Why.PASS_METHOD else None
@@ -304,16 +323,22 @@ class PageCache:
         except OriginError:  # all who wait were told
             pass
 
-    def _renew(self, exchange: Exchange, request: Request, found: Found) -> None:
-        """Have a stale page renewed in the background, once per machine."""
+    def _renew(self, exchange: Exchange, found: Found, mark: Mark | None = None) -> None:
+        """Have a page fetched in the background, once per machine: it is stale, or marked."""
+        request = exchange.request
         peer = None if exchange.client.internal else self.peers.home(found.primary)
         if peer is not None:
-            self._start(self.peers.have_renewed(exchange, peer))
+            self._start(self._home_renews(exchange, peer, mark))
             return
         flight, leads = self.fetcher.join(found, request)
         if leads:
             fresh = find(self.store, request)
             self._start(self._renewal(flight, exchange, fresh))
+
+    async def _home_renews(self, exchange: Exchange, peer: Pool, mark: Mark | None) -> None:
+        fields = await self.peers.have_fetched(exchange, peer, b"HEAD" if mark is None else b"GET")
+        if mark is not None and fields is not None and not _was_passed(fields):
+            self.fetcher.marks.clear(mark, exchange.request)
 
     async def _renewal(self, flight: Flight[Flown], exchange: Exchange, found: Found) -> None:
         try:
@@ -414,6 +439,10 @@ class PageCache:
         return [*kept, (b"vary", b"Accept-Encoding" if vary is None else vary + b", Accept-Encoding")]
 
 
-# The end of our member of Cache-Status in an answer that was not shared.
+def _was_passed(fields: Fields) -> bool:
+    """Whether the home of a key tells in its answer that this could not be shared."""
+    return (fields.get(b"cache-status") or b"").endswith(_PASSED)
+
+
 _PASSED = tuple(b"detail=" + why.value.encode() for why in (Why.PASS_KNOWN, Why.PASS_UNSHARED))
 _CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")

@@ -34,7 +34,7 @@ class Peers:
         self._pools = [
             None if i == index else Pool(parse_origin(f"http+unix:{path}")) for i, path in enumerate(paths)
         ]
-        self._renewing: set[bytes] = set()
+        self._fetching: set[bytes] = set()
 
     def home(self, primary: bytes) -> Pool | None:
         """The way to the worker that fetches this key, None when that is this one."""
@@ -68,18 +68,21 @@ class Peers:
             upstream.close()
         return fields
 
-    async def have_renewed(self, exchange: Exchange, peer: Pool) -> None:
-        """Have the home of a stale page see that it is stale, once at a time."""
+    async def have_fetched(self, exchange: Exchange, peer: Pool, method: bytes) -> Fields | None:
+        """Have the home of a page see that it is stale (HEAD), or not there (GET), once at a time. The
+        fields of its answer, of which no more is taken; None when there is none."""
         url = exchange.request.url
-        if url in self._renewing:
-            return
-        self._renewing.add(url)
+        if url in self._fetching:
+            return None
+        self._fetching.add(url)
         try:
-            (await self._ask(exchange, peer, b"HEAD")).close()
+            upstream = await self._ask(exchange, peer, method)
         except OriginError:
-            pass  # stale pages go on being served; the next request tries again
+            return None  # what is served goes on being served; the next request tries again
         finally:
-            self._renewing.discard(url)
+            self._fetching.discard(url)
+        upstream.close()
+        return upstream.fields
 
     async def _ask(self, exchange: Exchange, peer: Pool, method: bytes) -> Upstream:
         request = exchange.request

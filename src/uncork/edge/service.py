@@ -19,10 +19,10 @@ from uncork.edge.client import Client
 from uncork.edge.decide import FORWARD, HITS
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
-from uncork.edge.fetching import Absence
 from uncork.edge.files import Watched, state_of
 from uncork.edge.hot import NO_PROFILE, Hot, HotTable, Passed, Profile
 from uncork.edge.pages import PageCache
+from uncork.edge.passing import Absence, Mark
 from uncork.edge.purgerequests import PurgeRequests
 from uncork.edge.representation import fields_of_304
 from uncork.edge.static import FileAnswer, StaticSite
@@ -259,19 +259,19 @@ class Service:
         if renew(hot):
             self.hot.add(profile, line, hot)
 
-    def remember_pass(self, exchange: Exchange, until: float, absence: Absence) -> None:
+    def remember_pass(self, exchange: Exchange, mark: Mark, absence: Absence) -> None:
         """Leave a memo that a request like this one is passed."""
         request = exchange.request
         profile, line = self.profile_line(exchange)
         if profile is not NO_PROFILE and request.method == b"GET" and self.static.find(request.path) is None:
             target = self.known.target(line, request.fields.get(b"host"))._replace(scheme=request.scheme)
-            self.hot.add_passed(profile, line, Passed(target, until, absence))
+            self.hot.add_passed(profile, line, Passed(target, mark, absence))
 
-    def pass_known(self, exchange: Exchange) -> None:
+    def pass_known(self, exchange: Exchange, mark: Mark) -> None:
         """Pass a request that there is a memo of."""
         assert self.pages is not None
         try:
-            self.pages.pass_known(exchange)
+            self.pages.pass_known(exchange, mark)
         except Exception as error:
             self.failed(exchange, error)
 

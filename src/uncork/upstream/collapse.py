@@ -59,6 +59,10 @@ class Flights(Generic[H]):
         flight = self._flights[key] = Flight(self, key, self._most_kept)
         return flight, True
 
+    def is_under_way(self, key: bytes) -> bool:
+        """Whether there is a flight of this key."""
+        return key in self._flights
+
     def __len__(self) -> int:
         return len(self._flights)
 
