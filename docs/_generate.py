@@ -43,7 +43,8 @@ _WHYS = {
     Why.PASS_RANGE: "a part was asked of a page that is not stored",
     Why.PASS_NO_STORE: "the request says `no-store`",
     Why.PASS_KNOWN: "the last response could not be stored: for a minute nobody waits for another's",
-    Why.PASS_UNSHARED: "the response may not be stored, for one of the reasons below",
+    Why.PASS_UNSHARED: "the response may not be stored, for one of the reasons below; "
+    "without one, it names a file to be sent",
     Why.ONLY_IF_CACHED: "the client wants a stored response only, and there is none: 504",
     Why.ORIGIN_FAILED: "the origin takes no connection: 503",
     Why.ORIGIN_TIMEOUT: "the origin took too long: 504",
@@ -111,7 +112,8 @@ def _status(why: Why) -> str:
     if why is Why.VALIDATED:
         return "as of the reason it was asked for, `fwd-status=304`"
     if why in FORWARD:
-        return f"`fwd={FORWARD[why].value}`, `detail={why.value}`"
+        detail = f"{why.value}.REASON" if why is Why.PASS_UNSHARED else why.value
+        return f"`fwd={FORWARD[why].value}`, `detail={detail}`"
     return "–"
 
 

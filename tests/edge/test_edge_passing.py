@@ -41,7 +41,8 @@ def test_each_gets_its_own(edge: Edge, origin: WebOrigin, fields: tuple[str, ...
             assert found.all("set-cookie") == [f"a={number}", f"b={number}%"]
             assert found["etag"] == f'"{number}"' and found["x-percent"] == "100%"
             assert found["via"] == "1.1 uncork" and len(found.all("date")) == 1
-            assert found.cache.endswith("detail=pass-known" if number else "detail=pass-unshared")
+            why = "no-store" if "Cache-Control: no-store" in fields else "set-cookie"
+            assert found.cache.endswith("detail=pass-known" if number else f"detail=pass-unshared.{why}")
     asked = origin.last(path)
     assert (asked["referer"], asked["user-agent"]) == ("http://h/11", "x")
     assert asked["x-forwarded-for"] == "127.0.0.1" and asked["host"] == asked["x-forwarded-host"] == "h"
@@ -98,6 +99,28 @@ def test_a_proxy_that_comes_by_a_unix_socket_is_believed_where_that_was_said(
     bind = f"unix:{tmp_path}/u.sock"
     with serve(tmp_path, origin.url, "--trust-forwarded", trusted, bind=bind) as edge:
         assert edge.ask(path, "X-Forwarded-Proto: https").body == scheme.encode()
+
+
+@pytest.mark.parametrize(
+    ("reason", "lines", "status"),
+    [
+        ("private", ("Cache-Control: private",), "200 OK"),
+        ("vary-all", (FRESH, "Vary: *"), "200 OK"),
+        ("no-freshness", (), "200 OK"),
+        ("already-stale", ("Cache-Control: max-age=0",), "200 OK"),
+        ("status-without-freshness", (), "500 Internal Server Error"),
+        ("status-about-the-request", (FRESH,), "429 Too Many Requests"),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_why_nothing_is_stored_is_told(
+    edge: Edge, edge3: Edge, origin: WebOrigin, workers: int, reason: str, lines: tuple[str, ...], status: str
+) -> None:
+    """Source: RFC 9211 §2.8"""
+    for _ in range(3):  # heads that the origin repeats are taken apart by another way
+        found = (edge if workers == 1 else edge3).ask(origin.new(reply(b"x", *lines, status=status)))
+        code = status.partition(" ")[0]
+        assert found.cache == f"Uncork; fwd=miss; fwd-status={code}; detail=pass-unshared.{reason}"
 
 
 def test_pipelined_requests_are_passed_in_their_order(edge: Edge, origin: WebOrigin) -> None:

@@ -95,14 +95,15 @@ class Fetcher:
         self.compressor = Compressor(loop, store, report) if options.compress else None
         self.marks = Marks(loop)
         self._flights: Flights[Flown] = Flights()
-        self._unshared: dict[Flight[Flown], Upstream] = {}  # for the leader's client to take
+        # For the leader's client to take.
+        self._unshared: dict[Flight[Flown], tuple[Upstream, NotStorable | None]] = {}
 
     def join(self, found: Found, request: Request) -> tuple[Flight[Flown], bool]:
         """The fetch of what a request asks for, and whether the caller leads it: then it starts `lead`."""
         return self._flights.join(shared_key(found, request))
 
-    def take_unshared(self, flight: Flight[Flown]) -> Upstream | None:
-        """The response that could not be shared, for the leader's own client."""
+    def take_unshared(self, flight: Flight[Flown]) -> tuple[Upstream, NotStorable | None] | None:
+        """The response that could not be shared, for the leader's own client, and why (`_plan`)."""
         return self._unshared.pop(flight, None)
 
     def is_fetched(self, found: Found, request: Request) -> bool:
@@ -213,7 +214,7 @@ class Fetcher:
             ):  # an error is about this request, or passes
                 self.marks.set(found, request)
             if flight.followed:
-                self._unshared[flight] = upstream
+                self._unshared[flight] = upstream, plan
                 self.loop.call_later(1.0, self._drop_unshared, flight)
                 flight.refuse()
             else:
@@ -309,9 +310,9 @@ class Fetcher:
 
     def _drop_unshared(self, flight: Flight[Flown]) -> None:
         """The leader's client went away before it took its response."""
-        upstream = self._unshared.pop(flight, None)
-        if upstream is not None:
-            upstream.close()
+        unshared = self._unshared.pop(flight, None)
+        if unshared is not None:
+            unshared[0].close()
 
 
 def may_stand_in(

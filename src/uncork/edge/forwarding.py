@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from uncork.caching.status import cache_status, joined
+from uncork.caching.storable import NotStorable
 from uncork.edge.decide import FORWARD, Why
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
@@ -197,12 +198,17 @@ class Forwarder:
         else:
             await self.relay(exchange, upstream, why)
 
-    async def relay(self, exchange: Exchange, upstream: Upstream, why: Why) -> None:
-        """Send the client a response of the origin as it comes. Raises ClientGone."""
-        if not self._respond(exchange, upstream, why):
+    async def relay(
+        self, exchange: Exchange, upstream: Upstream, why: Why, reason: NotStorable | None = None
+    ) -> None:
+        """Send the client a response of the origin as it comes, and tell the `reason` that it isn't stored.
+        Raises ClientGone."""
+        if not self._respond(exchange, upstream, why, reason):
             await self._stream(exchange, upstream)
 
-    def _respond(self, exchange: Exchange, upstream: Upstream, why: Why) -> bool:
+    def _respond(
+        self, exchange: Exchange, upstream: Upstream, why: Why, reason: NotStorable | None = None
+    ) -> bool:
         """Send what there is of a response; False when more of it is to come."""
         if self._internal_files is not None and names_a_file(upstream.fields):
             answer = self._internal_files.respond(exchange.request, upstream.fields, self._wall())
@@ -211,9 +217,9 @@ class Forwarder:
                 exchange.answer(answer)
                 return True
         if upstream.known is None:
-            lines = exchange.dated(self._to_client(upstream.fields, upstream.status, why))
+            lines = exchange.dated(self._to_client(upstream.fields, upstream.status, why, reason))
         else:
-            lines = self._lines_of(upstream.known, why)
+            lines = self._lines_of(upstream.known, why, reason)
             if b"date" not in upstream.known.block.names:
                 lines = exchange.client.service.date_line + lines
         exchange.outcome = why.value
@@ -223,16 +229,17 @@ class Forwarder:
         exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
         return False
 
-    def _to_client(self, fields: Fields, status: int, why: Why) -> Fields:
-        return with_status([*client_fields(fields, self._keep_tags), _VIA], _member(why, status))
+    def _to_client(self, fields: Fields, status: int, why: Why, reason: NotStorable | None) -> Fields:
+        return with_status([*client_fields(fields, self._keep_tags), _VIA], _member(why, status, reason))
 
-    def _lines_of(self, head: OriginHead, why: Why) -> bytes:
+    def _lines_of(self, head: OriginHead, why: Why, reason: NotStorable | None) -> bytes:
         """The lines of a head on their way to the client: those of its block are made once."""
         block = head.block
-        lines = block.onward.get(why)
+        told = why if reason is None else reason  # there are reasons of one `why` only
+        lines = block.onward.get(told)
         if lines is None:
-            fields = self._to_client(block.fields, block.status, why)
-            lines = block.onward[why] = template(fields, block.names)
+            fields = self._to_client(block.fields, block.status, why, reason)
+            lines = block.onward[told] = template(fields, block.names)
         return lines % head.values
 
     async def _stream(self, exchange: Exchange, upstream: Upstream) -> None:
@@ -297,9 +304,10 @@ class Forwarder:
 
 
 @lru_cache(256)
-def _member(why: Why, status: int) -> bytes:
+def _member(why: Why, status: int, reason: NotStorable | None) -> bytes:
     """Our member of Cache-Status for a response that was passed on."""
-    return cache_status(False, fwd=FORWARD.get(why), fwd_status=status, detail=why.value.encode())
+    detail = why.value if reason is None else f"{why.value}.{reason.value}"
+    return cache_status(False, fwd=FORWARD.get(why), fwd_status=status, detail=detail.encode())
 
 
 def _interim(exchange: Exchange) -> Callable[[int, Fields], None]:

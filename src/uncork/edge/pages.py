@@ -7,6 +7,7 @@ Doesn't know: connections, how a page is fetched (`fetching`), and what is right
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -241,11 +242,12 @@ class PageCache:
             try:
                 flown = await reader.head()
             except NotShared:
-                upstream = self.fetcher.take_unshared(flight) if leads else None
-                if upstream is None:
+                unshared = self.fetcher.take_unshared(flight) if leads else None
+                if unshared is None:
                     self._pass(exchange, Why.PASS_KNOWN)
                 else:
-                    await self.forwarder.relay(exchange, upstream, Why.PASS_UNSHARED)
+                    upstream, reason = unshared
+                    await self.forwarder.relay(exchange, upstream, Why.PASS_UNSHARED, reason)
                 return None
             except (OriginSaid, OriginError, Unfinished) as error:
                 if may_stand_in(self.table.clock, found.stored, directives):
@@ -441,8 +443,9 @@ class PageCache:
 
 def _was_passed(fields: Fields) -> bool:
     """Whether the home of a key tells in its answer that this could not be shared."""
-    return (fields.get(b"cache-status") or b"").endswith(_PASSED)
+    return _passed.search(fields.get(b"cache-status") or b"") is not None
 
 
-_PASSED = tuple(b"detail=" + why.value.encode() for why in (Why.PASS_KNOWN, Why.PASS_UNSHARED))
+# The end of our member of Cache-Status, which is the last.
+_passed = re.compile(rf"; detail=({Why.PASS_KNOWN.value}|{Why.PASS_UNSHARED.value}(\.[a-z-]+)?)$".encode())
 _CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
