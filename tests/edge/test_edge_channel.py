@@ -27,7 +27,9 @@ def test_a_conversation() -> None:
         assert not supervisor.ready.is_set()
         await worker.ready()
         worker.log("hello")
+        worker.turned()
         await asyncio.wait_for(supervisor.ready.wait(), 5)
+        await asyncio.wait_for(supervisor.turned.wait(), 5)
         supervisor.reopen_logs()
         supervisor.drain(2)
         assert await supervisor.snapshot(5) == {"hits": 2}

@@ -3,6 +3,7 @@
 GET /               "INDEX GENERATION PID ORIGIN ORIGIN…"
 GET /slow/SECONDS   the same, after that time; it says when that has begun
 GET /crash          ends the process at once
+GET /hang           has its loop turn no more
 It answers one request a connection. It exits before it is ready with `TINY_WORKER_FAILS=1`, or when told of
 a limit of 13 fields.
 """
@@ -28,6 +29,7 @@ class TinyWorker:
         self.drained = asyncio.Event()
         for sock in self.listeners:
             self.loop.add_reader(sock, self.accept, sock)
+        self.beat()
         channel.on_drain = self.drain
         channel.on_snapshot = lambda: {
             "requests": self.requests,
@@ -36,6 +38,10 @@ class TinyWorker:
             "static": [f"{mount.prefix}={mount.directory}" for mount in setup.static],
         }
         channel.on_reopen = self.reopen
+
+    def beat(self) -> None:
+        self.channel.turned()
+        self.loop.call_later(0.5, self.beat)
 
     def reopen(self) -> None:
         self.reopened += 1
@@ -75,6 +81,10 @@ class TinyWorker:
             path = head.split(b" ")[1].decode()
             if path == "/crash":
                 os._exit(3)
+            if path == "/hang":
+                self.channel.log("hangs")
+                while True:
+                    pass
             if path.startswith("/slow/"):
                 self.channel.log("a slow request is under way")
                 await asyncio.sleep(float(path.removeprefix("/slow/")))

@@ -4,6 +4,7 @@ Lives here: JSON objects, one a line, over a socket pair, and what each of them 
 Doesn't know: how a worker drains or counts, and when a supervisor wants it to.
 
     worker → supervisor   {"ready": true}
+                          {"turned": true}                each second: its loop turns
                           {"log": "text"}
                           {"snapshot": {…}, "id": 7}
                           {"draining": true}              it accepts no more
@@ -86,6 +87,7 @@ class WorkerChannel:
         channel.on_snapshot = …       # returns the counters, anything that JSON can hold
         channel.on_reopen = …
         await channel.ready()         # once the listeners are watched
+        channel.turned()              # each second from then on
         await channel.run()           # returns when the supervisor is gone
 
     The callbacks run on the loop and must not block.
@@ -107,6 +109,10 @@ class WorkerChannel:
         """Tell the supervisor that this worker accepts connections."""
         self._channel.send({"ready": True})
         await self._channel.flush()
+
+    def turned(self) -> None:
+        """Tell the supervisor, once a second, that the loop turns: a worker that doesn't is replaced."""
+        self._channel.send({"turned": True})
 
     def log(self, text: str) -> None:
         """Have the supervisor print a line, named after this worker."""
@@ -140,6 +146,8 @@ class SupervisorChannel:
         self._asked: dict[int, asyncio.Future[Message]] = {}
         self._number = 0
         self.ready = asyncio.Event()
+        # Set each time the worker says that its loop turns; whoever looks clears it.
+        self.turned = asyncio.Event()
         # Set also when the worker is gone: either way it accepts no more.
         self.draining = asyncio.Event()
 
@@ -149,6 +157,8 @@ class SupervisorChannel:
             while (message := await self._channel.receive()) is not None:
                 if message.get("ready"):
                     self.ready.set()
+                if message.get("turned"):
+                    self.turned.set()
                 if message.get("draining"):
                     self.draining.set()
                 if (text := message.get("log")) is not None:

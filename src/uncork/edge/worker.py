@@ -48,10 +48,13 @@ _DRAIN_IDLE = 3.0
 
 
 class Worker:
-    def __init__(self, loop: Loop, setup: Setup, report: Reporter) -> None:
+    """`turned` is called each second, to say that the loop turns."""
+
+    def __init__(self, loop: Loop, setup: Setup, report: Reporter, turned: Callable[[], None]) -> None:
         self.loop = loop
         self.setup = setup
         self.report = report
+        self._turned = turned
         self.stopped = asyncio.Event()
         self._drain_until = 0.0
         self._drained_since = 0.0
@@ -233,6 +236,7 @@ class Worker:
             self.service.hot.clear()
         self.service.tick()
         self.report.tick()
+        self._turned()
         self.loop.call_later(1.0005 - time.time() % 1.0, self.tick)
 
     def reopen(self) -> None:
@@ -276,7 +280,7 @@ class Worker:
 async def serve(setup: Setup) -> None:
     """Serve until told to drain."""
     channel = await WorkerChannel.from_environment()
-    worker = Worker(current(), setup, Reporter(channel.log))
+    worker = Worker(current(), setup, Reporter(channel.log), channel.turned)
     channel.on_drain = worker.drain
     channel.on_snapshot = worker.snapshot
     channel.on_reopen = worker.reopen

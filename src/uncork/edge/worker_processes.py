@@ -1,4 +1,4 @@
-"""One generation of workers as processes: started, replaced when they crash, drained.
+"""One generation of workers as processes: started, replaced when they crash or hang, drained.
 
 Lives here: the processes and the supervisor's ends of their channels. Doesn't know: what is in a Setup,
 and when a generation follows another.
@@ -27,6 +27,10 @@ SNAPSHOT_SECONDS = 2.0
 DRAINING_SECONDS = 5.0
 EXIT_SECONDS = 2.0
 
+# A worker whose loop hasn't turned for so many seconds is killed: gunicorn's `timeout` is 30, of a worker
+# that runs the site's own code.
+HANG_SECONDS = 15
+
 
 class WorkersFailed(Exception):
     """A generation didn't come up. The message is for people."""
@@ -43,10 +47,13 @@ class WorkerState(Enum):
 class Worker:
     """The worker of one index in one generation: its process, and the process after that."""
 
-    def __init__(self, make_setup: Callable[[], Setup], command: Sequence[str], say: Say) -> None:
+    def __init__(
+        self, make_setup: Callable[[], Setup], command: Sequence[str], say: Say, hang_seconds: int
+    ) -> None:
         self._make_setup = make_setup
         self._command = command
         self._print = say
+        self._hang_seconds = hang_seconds
         self._process: Process | None = None
         self._channel: SupervisorChannel | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -79,20 +86,18 @@ class Worker:
             self.state = WorkerState.READY
 
     async def keep(self) -> None:
-        """Replace the process whenever it ends, until the worker is drained."""
+        """Replace the process whenever it ends or hangs, until the worker is drained."""
         backoff = Backoff()
         while True:
-            assert self._process is not None
-            await self._process.wait()
+            assert self._process is not None and self._channel is not None
+            how = await self._end(self._process, self._channel)
             if self._draining:
                 break
             pause = backoff.after(asyncio.get_running_loop().time() - self._started)
             self.state = WorkerState.RESTARTING
             self._restarts += 1
             when = f"in {pause:g} s" if pause else "now"
-            self._print(
-                f"{self._name} (process {self._process.pid}) {ending(self._process)}; replacing it {when}"
-            )
+            self._print(f"{self._name} (process {self._process.pid}) {how}; replacing it {when}")
             await asyncio.sleep(pause)
             if self._draining:
                 break
@@ -102,6 +107,26 @@ class Worker:
                 self._print(str(failure))
                 self.kill()
         await self.ended()
+
+    async def _end(self, process: Process, channel: SupervisorChannel) -> str:
+        """Wait for the end of the process, and bring it about when its loop turns no more; how it ended.
+
+        Its silence is counted in turns of our own loop. So time that passed while we didn't turn either (the
+        machine was suspended, we were stopped) is a second at most, and it can speak before the next.
+        """
+        ended = asyncio.create_task(process.wait())
+        silent = 0
+        while not (await asyncio.wait([ended], timeout=1.0))[0]:
+            silent = 0 if channel.turned.is_set() else silent + 1
+            channel.turned.clear()
+            if silent >= self._hang_seconds:
+                kill(process)
+                await ended
+                how = f"hung for {silent} s and was killed"
+                if self._draining:
+                    self._print(f"{self._name} (process {process.pid}) {how}")
+                return how
+        return ending(process)
 
     async def ended(self) -> None:
         """Wait until nothing of it is left."""
@@ -174,13 +199,21 @@ class Worker:
 
 
 class Workers:
-    """A generation: as many workers as were planned, of one configuration."""
+    """A generation: as many workers as were planned, of one configuration.
+
+    One whose loop hasn't turned for `hang_seconds` is killed.
+    """
 
     def __init__(
-        self, generation: int, setups: Sequence[Callable[[], Setup]], command: Sequence[str], say: Say
+        self,
+        generation: int,
+        setups: Sequence[Callable[[], Setup]],
+        command: Sequence[str],
+        say: Say,
+        hang_seconds: int = HANG_SECONDS,
     ) -> None:
         self.generation = generation
-        self._workers = [Worker(make_setup, command, say) for make_setup in setups]
+        self._workers = [Worker(make_setup, command, say, hang_seconds) for make_setup in setups]
         self._keepers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
