@@ -161,7 +161,7 @@ def test_workers_that_do_not_start_end_it(tmp_path: Path) -> None:
     with Uncork(
         *("serve", "--bind", "127.0.0.1:0", "--origin", "http://127.0.0.1:1"),
         cwd=tmp_path,
-        environment={"TINY_WORKER_FAILS": "1"},
+        environment={"TINY_WORKER_FAILS": str(tmp_path)},
         wait=False,
     ) as uncork:
         uncork.wait_for(r"uncork: worker \d \(process \d+\) exited with status 1")

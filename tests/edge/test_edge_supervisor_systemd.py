@@ -54,6 +54,35 @@ def test_the_watchdog_is_fed(tmp_path: Path) -> None:
             fed += manager.recv(4096) == b"WATCHDOG=1"
 
 
+def test_the_watchdog_is_not_fed_while_no_worker_can_be_had(tmp_path: Path) -> None:
+    """As after an upgrade under a running supervisor, whose new workers don't understand it: a start anew
+    by the service manager helps."""
+    fails = tmp_path / "fails"
+    environment = {
+        "NOTIFY_SOCKET": str(tmp_path / "notify"),
+        "WATCHDOG_USEC": "100000",
+        "TINY_WORKER_FAILS": str(fails),
+    }
+    with (
+        listening(str(tmp_path / "notify")) as manager,
+        Uncork(*SERVE, "--workers", "1", cwd=tmp_path, environment=environment) as uncork,
+    ):
+        fails.touch()
+        with pytest.raises(OSError):
+            uncork.get("/crash")
+        uncork.wait_for("replacing it in 0.5 s")
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while manager.recv(4096):
+                pass
+        uncork.wait_for("replacing it in 1 s")
+        with pytest.raises(BlockingIOError):
+            manager.recv(4096)
+        fails.unlink()
+        manager.settimeout(PATIENCE)
+        assert manager.recv(4096) == b"WATCHDOG=1"
+
+
 @pytest.mark.parametrize(
     ("environment", "seconds"),
     [

@@ -4,8 +4,8 @@ GET /               "INDEX GENERATION PID ORIGIN ORIGIN…"
 GET /slow/SECONDS   the same, after that time; it says when that has begun
 GET /crash          ends the process at once
 GET /hang           has its loop turn no more
-It answers one request a connection. It exits before it is ready with `TINY_WORKER_FAILS=1`, or when told of
-a limit of 13 fields.
+It answers one request a connection. It exits before it is ready when told of a limit of 13 fields, or while
+there is a file of the name that `TINY_WORKER_FAILS` says.
 """
 
 import asyncio
@@ -111,6 +111,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if os.environ.get("TINY_WORKER_FAILS"):
+    if os.path.exists(os.environ.get("TINY_WORKER_FAILS", "")):
         sys.exit("tiny worker: told to fail")
     asyncio.run(main())

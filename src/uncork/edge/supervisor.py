@@ -292,10 +292,12 @@ class Supervisor:
         return {"counter": clock.words[COUNTER], "slots": clock.slots, "opening": self._clock.opening.value}
 
     async def _watchdog(self) -> None:
-        """A loop that hangs sends nothing, and the service manager starts us again."""
+        """A loop that hangs sends nothing, nor one that can't get workers, and the service manager starts us
+        again. Asked more often than must be told, for a worker may be exchanged just then."""
         while self._notifier.watchdog_seconds is not None:
-            self._notifier.alive()
-            await asyncio.sleep(self._notifier.watchdog_seconds)
+            if self._generation is None or self._stopping.is_set() or self._generation.workers.any_serves():
+                self._notifier.alive()
+            await asyncio.sleep(min(self._notifier.watchdog_seconds, 1.0))
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Generation]) -> Generation | None:
         """What the work gives; None when it was given up because a signal said to stop."""

@@ -230,6 +230,9 @@ class Workers:
             raise
         self._keepers = [asyncio.create_task(worker.keep()) for worker in self._workers]
 
+    def any_serves(self) -> bool:
+        return any(worker.state in (WorkerState.READY, WorkerState.DRAINING) for worker in self._workers)
+
     async def stop_accepting(self, seconds: float) -> None:
         """Have them finish within that time, and wait until none accepts another connection."""
         for worker in self._workers:
