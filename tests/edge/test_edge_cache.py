@@ -539,24 +539,6 @@ def test_http_1_0_gets_hits_too(edge: Edge, origin: WebOrigin) -> None:
             assert client.reply().body == b"1"
 
 
-def test_files_that_the_origin_names(edge: Edge, origin: WebOrigin) -> None:
-    """X-Accel-Redirect: the origin is asked each time, and what is sent is the file."""
-    path = origin.new(reply(b"", FRESH, "X-Accel-Redirect: /protected/small.txt", "X-Own: 1"))
-    for _ in range(3):
-        found = edge.ask(path)
-        assert found.body == b"small file\n" * 20 and found["x-own"] == "1"
-        assert found["x-accel-redirect"] is None
-    assert edge.ask(path, "Range: bytes=0-4").body == b"small"
-    assert edge.ask(path, f"If-None-Match: {found['etag']}").status == 304
-    assert len(edge.ask(path, method="HEAD").body) == 0
-    assert origin.count(path) == 6
-    large = origin.new(reply(b"", "X-Accel-Redirect: /protected/large.bin"))
-    assert len(edge.ask(large).body) == 8 << 20
-    outside = origin.new(reply(b"", "X-Accel-Redirect: /protected/../secret"))
-    assert edge.ask(outside).body == b"" or edge.ask(outside).status >= 400
-    assert edge.ask("/protected/small.txt").status == 404
-
-
 def test_times_are_told_within_reason(edge: Edge, origin: WebOrigin) -> None:
     path = origin.new(reply(b"x", "Cache-Control: max-age=2"))
     edge.ask(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.file_site import HOUR, FileSite, Got, open_descriptors, read, request
-from uncork.edge.internal import NAMING, InternalFiles, InternalOptions
+from uncork.edge.internal import NAMING, CannotSend, InternalFiles, InternalOptions
 from uncork.edge.static import FileAnswer
 from uncork.semantics.dates import format_date
 from uncork.semantics.fields import Fields
@@ -25,6 +25,7 @@ class Origin:
         self.site.write(".hidden", b"hidden")
         (base / "secret").write_bytes(b"SECRET")
         (base / "deep").mkdir()
+        (base / "files" / "directory").mkdir()
         (base / "deep" / "a.txt").write_bytes(b"deep")
         (base / "files" / "out").symlink_to(base / "secret")
         self.files = InternalFiles(
@@ -33,27 +34,25 @@ class Origin:
             )
         )
 
-    def find(self, name: str, location: str | bytes, method: str = "GET", **fields: str) -> Got | None:
+    def find(self, name: str, location: str | bytes, method: str = "GET", **fields: str) -> Got:
         return self.with_fields({}, name, location, method, **fields)
 
     def with_fields(
         self, origin: dict[str, str], name: str, location: str | bytes, method: str = "GET", **fields: str
-    ) -> Got | None:
+    ) -> Got:
         raw = location if isinstance(location, bytes) else location.encode()
-        lines = [(name.encode(), raw), *((key.encode(), value.encode()) for key, value in origin.items())]
+        sent = Fields(
+            [(name.encode(), raw), *((key.encode(), value.encode()) for key, value in origin.items())]
+        )
         before = open_descriptors()
-        answer = self.files.respond(request("/download/1", method, **fields), Fields(lines), self.site.now)
-        if answer is None:
-            return None
+        answer = self.files.respond(request("/download/1", method, **fields), sent, sent, self.site.now)
         assert not isinstance(answer, FileAnswer)  # the next request is the origin's again
         got = read(answer)
         assert open_descriptors() <= before
         return got
 
     def accel(self, location: str, method: str = "GET", **fields: str) -> Got:
-        got = self.find("x-accel-redirect", location, method, **fields)
-        assert got is not None
-        return got
+        return self.find("x-accel-redirect", location, method, **fields)
 
 
 @pytest.fixture
@@ -82,48 +81,59 @@ def test_an_absolute_path(origin: Origin) -> None:
         (f"{origin.base}/deep/a.txt", b"deep"),
     ]:
         got = origin.find("x-sendfile", path)
-        assert got is not None and got.body == body, path
+        assert got.body == body, path
+
+
+NO_MOUNT = "it is in none of the internal-files"
+NO_FILE = "No such file or directory"
+NO_NAME = "not the name of a file"
+NOT_PLAIN = "it is no regular file"
+LINK = "a symbolic link leads out of the roots"
 
 
 @pytest.mark.parametrize(
-    ("name", "location"),
+    ("name", "location", "why"),
     [
-        ("x-accel-redirect", "/protected/absent"),
-        ("x-accel-redirect", "/protected/"),
-        ("x-accel-redirect", "/protected"),
-        ("x-accel-redirect", "/protected/deep"),
-        ("x-accel-redirect", "/elsewhere/report.pdf"),
-        ("x-accel-redirect", "/protected/../secret"),
-        ("x-accel-redirect", "/protected/%2e%2e/secret"),
-        ("x-accel-redirect", "/protected/..%2fsecret"),
-        ("x-accel-redirect", "/protected/out"),
-        ("x-accel-redirect", "report.pdf"),
-        ("x-accel-redirect", "{base}/files/report.pdf"),
-        ("x-accel-redirect", ""),
-        ("x-accel-redirect", "@named"),
-        ("x-sendfile", "/protected/report.pdf"),
-        ("x-sendfile", "{base}/secret"),
-        ("x-sendfile", "{base}/files/../secret"),
-        ("x-sendfile", "{base}/files/%2e%2e/secret"),
-        ("x-sendfile", "{base}/files/out"),
-        ("x-sendfile", "{base}/files"),
-        ("x-sendfile", "{base}/files/"),
-        ("x-sendfile", "{base}/files/report.pdf/"),
-        ("x-sendfile", "{base}/files/report.pdf%00"),
-        ("x-sendfile", "{base}/files-2/report.pdf"),
-        ("x-sendfile", "/etc/passwd"),
-        ("x-sendfile", "files/report.pdf"),
-        ("x-sendfile", ""),
-        ("content-type", "text/plain"),
+        ("x-accel-redirect", "/protected/absent", NO_FILE),
+        ("x-accel-redirect", "/protected/", NO_NAME),
+        ("x-accel-redirect", "/protected", NO_MOUNT),
+        ("x-accel-redirect", "/protected/deep", NO_FILE),
+        ("x-accel-redirect", "/protected/directory", NOT_PLAIN),
+        ("x-accel-redirect", "/elsewhere/report.pdf", NO_MOUNT),
+        ("x-accel-redirect", "/protected/../secret", NO_NAME),
+        ("x-accel-redirect", "/protected/%2e%2e/secret", NO_NAME),
+        ("x-accel-redirect", "/protected/..%2fsecret", NO_NAME),
+        ("x-accel-redirect", "/protected/out", LINK),
+        ("x-accel-redirect", "report.pdf", NO_MOUNT),
+        ("x-accel-redirect", "{base}/files/report.pdf", NO_MOUNT),
+        ("x-accel-redirect", "", NO_MOUNT),
+        ("x-accel-redirect", "@named", NO_MOUNT),
+        ("x-sendfile", "/protected/report.pdf", NO_MOUNT),
+        ("x-sendfile", "{base}/secret", NO_MOUNT),
+        ("x-sendfile", "{base}/files/../secret", NO_NAME),
+        ("x-sendfile", "{base}/files/%2e%2e/secret", NO_NAME),
+        ("x-sendfile", "{base}/files/out", LINK),
+        ("x-sendfile", "{base}/files", NO_MOUNT),
+        ("x-sendfile", "{base}/files/", NO_NAME),
+        ("x-sendfile", "{base}/files/report.pdf/", NO_NAME),
+        ("x-sendfile", "{base}/files/report.pdf%00", NO_NAME),
+        ("x-sendfile", "{base}/files-2/report.pdf", NO_MOUNT),
+        ("x-sendfile", "/etc/passwd", NO_MOUNT),
+        ("x-sendfile", "files/report.pdf", NO_MOUNT),
+        ("x-sendfile", "", NO_MOUNT),
     ],
 )
-def test_what_names_no_file(origin: Origin, name: str, location: str) -> None:
-    assert origin.find(name, location.format(base=origin.base)) is None
+def test_what_names_no_file(origin: Origin, name: str, location: str, why: str) -> None:
+    location = location.format(base=origin.base)
+    with pytest.raises(CannotSend) as failure:
+        origin.find(name, location)
+    assert read(failure.value.answer).status == 404
+    assert str(failure.value) == f"can't send {location!r}, which the origin names by {name.title()}: {why}"
 
 
 def test_the_first_of_the_two_wins(origin: Origin) -> None:
     got = origin.with_fields({NAMING[1].decode(): "/etc/passwd"}, NAMING[0].decode(), "/protected/report.pdf")
-    assert got is not None and got.body == b"%PDF"
+    assert got.body == b"%PDF"
 
 
 def test_what_the_origin_said_of_the_file_stays(origin: Origin) -> None:
@@ -149,7 +159,6 @@ def test_what_the_origin_said_of_the_file_stays(origin: Origin) -> None:
         "date": "now",
     }
     got = origin.with_fields(kept | dropped, "x-accel-redirect", "/protected/report.pdf")
-    assert got is not None
     values = {name.decode(): value.decode() for name, value in got.fields}
     assert values == kept | {
         "accept-ranges": "bytes",
@@ -162,8 +171,8 @@ def test_two_cookies_stay_two(origin: Origin) -> None:
     fields = Fields(
         ((b"x-accel-redirect", b"/protected/report.pdf"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"))
     )
-    answer = origin.files.respond(request("/"), fields, origin.site.now)
-    assert answer is not None and answer.fields.getall(b"set-cookie") == (b"a=1", b"b=2")
+    answer = origin.files.respond(request("/"), fields, fields, origin.site.now)
+    assert answer.fields.getall(b"set-cookie") == (b"a=1", b"b=2")
 
 
 def test_validators_of_the_origin_win(origin: Origin) -> None:
@@ -171,11 +180,11 @@ def test_validators_of_the_origin_win(origin: Origin) -> None:
     own = {"etag": '"own"', "last-modified": date}
     url = "/protected/report.pdf"
     got = origin.with_fields(own, "x-accel-redirect", url)
-    assert got is not None and (got["etag"], got["last-modified"]) == ('"own"', date)
+    assert (got["etag"], got["last-modified"]) == ('"own"', date)
     again = origin.with_fields(own, "x-accel-redirect", url, if_none_match='"own"')
-    assert again is not None and (again.status, again.body) == (304, b"")
+    assert (again.status, again.body) == (304, b"")
     nonsense = origin.with_fields({"etag": "own", "last-modified": "then"}, "x-accel-redirect", url)
-    assert nonsense is not None and nonsense["etag"] != "own" and nonsense["last-modified"] != "then"
+    assert nonsense["etag"] != "own" and nonsense["last-modified"] != "then"
 
 
 def test_conditions_and_ranges_apply(origin: Origin) -> None:

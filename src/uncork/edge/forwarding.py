@@ -14,10 +14,10 @@ from uncork.caching.storable import NotStorable
 from uncork.edge.decide import FORWARD, Why
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
-from uncork.edge.internal import InternalFiles, names_a_file
+from uncork.edge.internal import NAMING, CannotSend, InternalFiles, names_a_file
 from uncork.net.loop import current
 from uncork.pages.tags import TAG_FIELDS
-from uncork.semantics.fields import Field, Fields, names
+from uncork.semantics.fields import Field, Fields, names, spelled
 from uncork.semantics.messages import HOP_BY_HOP, IDEMPOTENT_METHODS
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError, OriginFailure
@@ -36,7 +36,8 @@ _NOT_TO_ORIGIN = HOP_BY_HOP | {b"host", b"forwarded", b"x-real-ip", b"expect"}
 # What only a proxy may say about a client: applications believe it, and no key holds it. The three that are
 # known are written anew.
 _SAID_BY_PROXIES = (b"x-forwarded-", INTERNAL_PREFIX)
-_NOT_TO_CLIENT = HOP_BY_HOP | {b"content-length"}
+# Of a file's name, the client learns nothing, whether it can be sent or not.
+_NOT_TO_CLIENT = HOP_BY_HOP | {b"content-length", *NAMING}
 _NOR_TAGS = _NOT_TO_CLIENT | TAG_FIELDS
 _VIA: Field = (b"via", b"1.1 uncork")
 _TIMEOUTS = frozenset(
@@ -211,11 +212,9 @@ class Forwarder:
     ) -> bool:
         """Send what there is of a response; False when more of it is to come."""
         if self._internal_files is not None and names_a_file(upstream.fields):
-            answer = self._internal_files.respond(exchange.request, upstream.fields, self._wall())
-            if answer is not None:
-                upstream.close()
-                exchange.answer(answer)
-                return True
+            upstream.close()
+            self._send_file(exchange, self._internal_files, upstream, why, reason)
+            return True
         if upstream.known is None:
             lines = exchange.dated(self._to_client(upstream.fields, upstream.status, why, reason))
         else:
@@ -229,7 +228,30 @@ class Forwarder:
         exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
         return False
 
+    def _send_file(
+        self,
+        exchange: Exchange,
+        files: InternalFiles,
+        upstream: Upstream,
+        why: Why,
+        reason: NotStorable | None,
+    ) -> None:
+        """Answer with the file that a response of the origin names."""
+        kept = Fields(client_fields(upstream.fields, self._keep_tags))
+        try:
+            answer = files.respond(exchange.request, upstream.fields, kept, self._wall())
+            answer.reason = why
+        except CannotSend as failure:
+            self._report(f"{exchange.request.url.decode('latin-1')}: {failure}")
+            answer = failure.answer
+        answer.fields = with_status([*answer.fields, _VIA], _member(why, upstream.status, reason))
+        exchange.answer(answer)
+
     def _to_client(self, fields: Fields, status: int, why: Why, reason: NotStorable | None) -> Fields:
+        for naming in NAMING:
+            if naming in fields and self._internal_files is None:
+                name = spelled(naming).decode()
+                self._report(f"the origin names a file by {name}, and there are no internal-files to send")
         return with_status([*client_fields(fields, self._keep_tags), _VIA], _member(why, status, reason))
 
     def _lines_of(self, head: OriginHead, why: Why, reason: NotStorable | None) -> bytes:

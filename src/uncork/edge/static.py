@@ -28,6 +28,7 @@ class FileReason(Enum):
 
     DIRECTORY = "directory"  # redirected to the URL with the slash
     METHOD = "method-not-allowed"
+    MISSING = "file-missing"  # of those that the origin names
     FORBIDDEN = "file-forbidden"  # the server's user may not read it
     UNREADABLE = "file-unreadable"  # no descriptors left, a broken disk
 
