@@ -46,6 +46,7 @@ _WHYS = {
     Why.PASS_UNSHARED: "the response may not be stored, for one of the reasons below; "
     "without one, it names a file to be sent",
     Why.ONLY_IF_CACHED: "the client wants a stored response only, and there is none: 504",
+    Why.NO_ROOM: "the disk takes no more of the request's content: 503",
     Why.ORIGIN_FAILED: "the origin takes no connection: 503",
     Why.ORIGIN_TIMEOUT: "the origin took too long: 504",
     Why.ORIGIN_BROKEN: "what the origin sent is no HTTP, or broke off: 502",

@@ -9,7 +9,7 @@ from uncork.cli.main import commands
 from uncork.cli.options import GROUPS, Options, rows
 from uncork.cli.planning import plan_directory
 from uncork.cli.reference import reference
-from uncork.edge.setup import CacheSetup, FilesSetup, LogSetup
+from uncork.edge.setup import BufferSetup, CacheSetup, FilesSetup, LogSetup
 from uncork.wire.limits import Limits
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -44,6 +44,7 @@ def test_defaults_of_the_rooms_are_those_of_the_options(tmp_path: Path) -> None:
     template = plan_directory(Options(), tmp_path, tmp_path).template
     assert template.limits == Limits()
     assert template.cache == CacheSetup()
+    assert template.buffers == BufferSetup()
     assert template.files == FilesSetup()
     assert template.log == LogSetup()
 

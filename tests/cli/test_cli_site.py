@@ -8,7 +8,7 @@ import pytest
 
 from support.django_project import make_project
 from support.uncork_process import clean_environment
-from uncork.cli.options import Options
+from uncork.cli.options import Options, RequestBuffering
 from uncork.cli.planning import plan_site
 from uncork.cli.site import Project, Site, describe, find_project
 from uncork.edge.plan import BadConfiguration, Plan
@@ -251,3 +251,23 @@ def test_an_origin_without_a_project(tmp_path: Path) -> None:
 def test_two_origins(tmp_path: Path) -> None:
     with pytest.raises(BadConfiguration, match="an application and --origin can't be had together"):
         plan(tmp_path, origin=("http://127.0.0.1:9000",), app="a:b")
+
+
+@pytest.mark.parametrize(
+    ("options", "auto"),
+    [
+        ({"app": "mysite.wsgi:application"}, True),
+        ({"app": "mysite.asgi:application"}, False),
+        ({"origin": ("http://127.0.0.1:1",)}, True),
+        ({"origin_cmd": ("true", "{socket}")}, True),
+    ],
+)
+def test_requests_are_buffered_where_a_thread_would_wait(
+    tmp_path: Path, options: dict[str, object], auto: bool
+) -> None:
+    """Of an origin that we don't start it isn't known whether one would."""
+    project = make_project(tmp_path)
+    for said in RequestBuffering:
+        found, _ = plan(project, request_buffering=said, **options)
+        expected = auto if said is RequestBuffering.AUTO else said is RequestBuffering.ON
+        assert found.template.buffers.requests is expected

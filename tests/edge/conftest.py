@@ -37,6 +37,13 @@ def edge(origin: WebOrigin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
+def streaming(origin: WebOrigin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """One worker that forwards content as it comes."""
+    with serve(tmp_path_factory.mktemp("streaming"), origin.url, "--request-buffering", "off") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def edge3(origin: WebOrigin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """Three workers in front of the origin."""
     cwd: Path = tmp_path_factory.mktemp("edge3")

@@ -60,7 +60,16 @@ def test_content_nobody_wants_is_not_asked_for(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_an_upload_arrives_as_it_was_sent(edge: Edge, origin: WebOrigin, chunked: bool) -> None:
+def test_an_upload_arrives_as_it_was_sent(
+    edge: Edge, streaming: Edge, origin: WebOrigin, chunked: bool
+) -> None:
+    for one in (edge, streaming):
+        asked = upload(one, origin, chunked)
+        assert (asked["transfer-encoding"] is not None) is (chunked and one is streaming)
+        assert asked["trailer"] is None
+
+
+def upload(edge: Edge, origin: WebOrigin, chunked: bool) -> Asked:
     path = origin.new(digest_of)
     content = bytes(range(256)) * (16 * MIB // 256)
     with edge.connect() as client:
@@ -76,11 +85,11 @@ def test_an_upload_arrives_as_it_was_sent(edge: Edge, origin: WebOrigin, chunked
             )
         assert client.reply().body == hashlib.sha256(content).hexdigest().encode()
         asked = origin.last(path)
-        assert (asked["transfer-encoding"] is not None) is chunked and asked["trailer"] is None
-        assert client.ask("/files/small.txt").status == 200
+        assert client.ask(path, method="POST").status == 200
+        return asked
 
 
-def test_an_upload_waits_for_a_slow_origin(edge: Edge, origin: WebOrigin) -> None:
+def test_an_upload_waits_for_a_slow_origin(streaming: Edge, origin: WebOrigin) -> None:
     """Back-pressure: what the origin doesn't read stays with the client, not in our memory."""
     go = threading.Event()
     read: list[int] = []
@@ -94,9 +103,10 @@ def test_an_upload_waits_for_a_slow_origin(edge: Edge, origin: WebOrigin) -> Non
         line.send(reply(b"done", NO_STORE))
 
     path = origin.new(slow, lazy=True)
-    (pid,) = edge.workers()
+    quick = origin.new(reply(b"quick", NO_STORE))
+    (pid,) = streaming.workers()
     size = 60 * MIB
-    with edge.connect() as client:
+    with streaming.connect() as client:
         before = resident_kib(pid)
         client.send(head("Host: h", f"Content-Length: {size}", path=path, method="POST"))
         client.sock.settimeout(1.0)
@@ -107,7 +117,7 @@ def test_an_upload_waits_for_a_slow_origin(edge: Edge, origin: WebOrigin) -> Non
                 sent += client.sock.send(block[: size - sent])
         assert sent < 40 * MIB
         assert resident_kib(pid) - before < 8 * 1024
-        assert edge.ask("/files/small.txt").status == 200
+        assert streaming.ask(quick).status == 200
         client.sock.settimeout(20)
         go.set()
         while sent < size:
@@ -116,7 +126,7 @@ def test_an_upload_waits_for_a_slow_origin(edge: Edge, origin: WebOrigin) -> Non
         assert resident_kib(pid) - before < 16 * 1024
 
 
-def test_an_answer_before_the_end_of_an_upload(edge: Edge, origin: WebOrigin) -> None:
+def test_an_answer_before_the_end_of_an_upload(streaming: Edge, origin: WebOrigin) -> None:
     """It reaches the client, which is still sending, and is not lost in a reset. Source: RFC 9112 §9.6"""
 
     def early(asked: Asked, line: Line) -> str:
@@ -126,7 +136,7 @@ def test_an_answer_before_the_end_of_an_upload(edge: Edge, origin: WebOrigin) ->
         return "close"
 
     path = origin.new(early, lazy=True)
-    with edge.connect() as client:
+    with streaming.connect() as client:
         client.send(head("Host: h", f"Content-Length: {4 * MIB}", path=path, method="POST") + bytes(100_000))
         found = client.reply()
         assert (found.status, found.body, found["connection"]) == (413, b"too much", "close")
@@ -134,7 +144,7 @@ def test_an_answer_before_the_end_of_an_upload(edge: Edge, origin: WebOrigin) ->
         assert client.ended()
 
 
-def test_both_ways_at_once(edge: Edge, origin: WebOrigin) -> None:
+def test_both_ways_at_once(streaming: Edge, origin: WebOrigin) -> None:
     """An origin that answers each piece of an upload as it comes."""
 
     def echo(asked: Asked, line: Line) -> None:
@@ -147,7 +157,7 @@ def test_both_ways_at_once(edge: Edge, origin: WebOrigin) -> None:
         line.send(b"0\r\n\r\n")
 
     path = origin.new(echo, lazy=True)
-    with edge.connect() as client:
+    with streaming.connect() as client:
         client.send(head("Host: h", "Content-Length: 5", path=path, method="POST"))
         assert client.head().status == 200
         for i in range(5):
@@ -294,7 +304,7 @@ def test_an_end_before_a_request(edge: Edge, data: bytes) -> None:
         assert client.ended()
 
 
-def test_an_end_in_the_middle_of_an_upload(edge: Edge, origin: WebOrigin) -> None:
+def test_an_end_in_the_middle_of_an_upload(streaming: Edge, origin: WebOrigin) -> None:
     """The origin must not take what came for all there is."""
     over: list[str] = []
 
@@ -312,7 +322,7 @@ def test_an_end_in_the_middle_of_an_upload(edge: Edge, origin: WebOrigin) -> Non
         (["Transfer-Encoding: chunked"], b"3\r\nabc\r\n"),
     ):
         over.clear()
-        with edge.connect() as client:
+        with streaming.connect() as client:
             client.send(head("Host: h", *lines, path=path, method="POST") + content)
             client.sock.shutdown(socket.SHUT_WR)
             assert client.ended()

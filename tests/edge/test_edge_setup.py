@@ -10,6 +10,7 @@ from uncork.caching.storable import CacheOptions
 from uncork.edge.resolve import Symlinks
 from uncork.edge.setup import (
     BadSetup,
+    BufferSetup,
     CacheSetup,
     FilesSetup,
     Kind,
@@ -35,6 +36,7 @@ FULL = Setup(
     internal_files=(Mount("/protected/", "/srv/private"),),
     static_only=False,
     cache=CacheSetup(CacheOptions(default_ttl=5, heuristic_fraction=0.5), keep_tags=True),
+    buffers=BufferSetup(requests=False),
     files=FilesSetup(Symlinks.NEVER, max_age=None),
     limits=Limits(fields=7, idle_seconds=2),
     log=LogSetup("-", LogFormat.JSON),

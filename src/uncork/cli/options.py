@@ -17,6 +17,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,12 @@ GROUPS = {
     "log": "Logs",
     "limits": "Limits on a client",
 }
+
+
+class RequestBuffering(Enum):
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +174,11 @@ class Options:
     origin_start: float = _row(
         "origin.start", SECONDS, 60.0, "How long the origin may take until it answers.", said="60s"
     )
+    request_buffering: RequestBuffering = _row(
+        "origin.request-buffering", one_of(RequestBuffering), RequestBuffering.AUTO,
+        "Take in a request's content before the origin is asked: auto is on, but off where we start an "
+        "ASGI application.", said=RequestBuffering.AUTO.value,
+    )  # fmt: skip
     static: tuple[Mount, ...] = _row(
         "static.serve", MOUNT, (), "Serve the files in DIR under a URL prefix.",
         said="from Django's settings", many=True,

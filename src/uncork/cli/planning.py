@@ -9,11 +9,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from uncork.caching.storable import CacheOptions
-from uncork.cli.options import Options, cpus
+from uncork.cli.options import Options, RequestBuffering, cpus
 from uncork.cli.site import Project, Site, collect, describe, environment_of
 from uncork.edge.origin_process import IDLE_SECONDS, gunicorn_command
 from uncork.edge.plan import BadConfiguration, OriginPlan, Plan
-from uncork.edge.setup import FOREIGN_IDLE_SECONDS, CacheSetup, FilesSetup, LogSetup, Mount, Setup
+from uncork.edge.setup import (
+    FOREIGN_IDLE_SECONDS,
+    BufferSetup,
+    CacheSetup,
+    FilesSetup,
+    LogSetup,
+    Mount,
+    Setup,
+)
 from uncork.edge.sockets import TcpAddress
 from uncork.wire.limits import Limits
 
@@ -43,7 +51,7 @@ def plan_site(options: Options, project: Project, note: Note, *, collecting: boo
         static = (*_static_of(site, project, state_dir, note, collecting=collecting), *_media_of(site))
     _readable(options.static)
     _readable(options.internal_files)
-    template = _template(options, state_dir, static)
+    template = _template(options, state_dir, static, asgi=site is not None and site.asgi)
     return Plan(
         addresses=options.bind or (DEFAULT_ADDRESS,),
         workers=options.workers or cpus(),
@@ -163,9 +171,15 @@ def _origin(options: Options, project: Project, site: Site | None, state_dir: Pa
 
 
 def _template(
-    options: Options, state_dir: Path, static: tuple[Mount, ...], *, static_only: bool = False
+    options: Options,
+    state_dir: Path,
+    static: tuple[Mount, ...],
+    *,
+    static_only: bool = False,
+    asgi: bool = False,
 ) -> Setup:
-    """The Setup of every worker, as far as options tell it."""
+    """The Setup of every worker, as far as options tell it. `asgi`: so is the application that we start,
+    which waits for content without holding a thread."""
     ours = not options.origin and options.origin_cmd is None  # the origin is the gunicorn that we start
     return Setup(
         index=0,
@@ -203,6 +217,10 @@ def _template(
             max_page_bytes=options.max_page_bytes,
             compress=options.compress,
             keep_tags=options.keep_tags,
+        ),
+        buffers=BufferSetup(
+            requests=options.request_buffering is RequestBuffering.ON
+            or (options.request_buffering is RequestBuffering.AUTO and not (ours and asgi)),
         ),
         log=LogSetup(options.access_log, options.access_log_format),
         purge_token=options.purge_token,

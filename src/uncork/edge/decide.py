@@ -38,6 +38,7 @@ class Why(Enum):
     PASS_KNOWN = "pass-known"  # its last response could not be shared
     PASS_UNSHARED = "pass-unshared"  # the response that came can't be
     ONLY_IF_CACHED = "only-if-cached"
+    NO_ROOM = "no-room"  # the disk takes no more of the request's content
     ORIGIN_FAILED = "origin-failed"
     ORIGIN_TIMEOUT = "origin-timeout"
     ORIGIN_BROKEN = "origin-broken"

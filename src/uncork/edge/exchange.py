@@ -152,6 +152,13 @@ class Exchange:
                 await self._waiter
             finally:
                 self._waiter = None
+        return self._take()
+
+    def whole(self) -> bytes | None:
+        """The content, if there is one and all of it is here already."""
+        return self._take() if self._over and self.has_content else None
+
+    def _take(self) -> bytes:
         data = b"".join(self._buffer)
         self._buffer.clear()
         if self._buffered > _MOST_BUFFERED and not self.client.ended:

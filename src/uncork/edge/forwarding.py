@@ -6,7 +6,7 @@ the origin has the edge send. Doesn't know: what may be cached.
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import lru_cache
 
 from uncork.caching.status import cache_status, joined
@@ -15,10 +15,13 @@ from uncork.edge.decide import FORWARD, Why
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
 from uncork.edge.internal import NAMING, CannotSend, InternalFiles, names_a_file
+from uncork.edge.setup import BufferSetup
+from uncork.edge.spool import Spool
 from uncork.net.loop import current
 from uncork.pages.tags import TAG_FIELDS
 from uncork.semantics.fields import Field, Fields, names, spelled
 from uncork.semantics.messages import HOP_BY_HOP, IDEMPOTENT_METHODS
+from uncork.upstream.exchange import BodySource
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError, OriginFailure
 from uncork.upstream.known import Head as OriginHead
@@ -44,6 +47,8 @@ _TIMEOUTS = frozenset(
     {OriginFailure.CONNECT_TIMEOUT, OriginFailure.RESPONSE_TIMEOUT, OriginFailure.READ_TIMEOUT}
 )
 _UNREACHABLE = frozenset({OriginFailure.CONNECT_REFUSED, OriginFailure.POOL_EXHAUSTED})
+
+Received = Callable[[Exchange, Upstream], None] | None
 
 
 def _to_origin(fields: Iterable[Field]) -> list[Field]:
@@ -82,8 +87,6 @@ def origin_head(exchange: Exchange, method: bytes, fields: Fields, trusted: bool
     peer = exchange.client.address
     if trusted and (before := fields.get(b"x-forwarded-for")) is not None:
         peer = before + b", " + peer
-    if exchange.chunked:
-        more += b"Transfer-Encoding: chunked\r\n"
     return (
         b"%b %b HTTP/1.1\r\nHost: %b\r\n%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n"
         b"X-Forwarded-Host: %b\r\n%b\r\n"
@@ -116,6 +119,8 @@ class Forwarder:
         trusted: Callable[[bytes], bool],
         internal_files: InternalFiles | None,
         keep_tags: bool,
+        buffers: BufferSetup,
+        directory: str,
         report: Callable[[str], None],
         wall: Callable[[], float],
     ) -> None:
@@ -123,6 +128,8 @@ class Forwarder:
         self._trusted = trusted
         self._internal_files = internal_files
         self._keep_tags = keep_tags
+        self._buffers = buffers
+        self._directory = directory  # of spools
         self._report = report
         self._wall = wall
 
@@ -133,18 +140,24 @@ class Forwarder:
         head = origin_head(exchange, method, fields, self._trusted(exchange.client.address))
         return await (to or self.origins).send(head, method=method, retry=method in IDEMPOTENT_METHODS)
 
-    def forward(
-        self, exchange: Exchange, why: Why, received: Callable[[Exchange, Upstream], None] | None = None
-    ) -> None:
+    def forward(self, exchange: Exchange, why: Why, received: Received = None) -> None:
         """Forward an exchange, content and all, and relay the response. `received` is called with the head
         of the response before the client gets any of it.
 
         A task costs as much as all the rest of a small exchange: it is only started where something is to
         be waited for besides the response, or where that comes in pieces.
         """
-        if exchange.has_content or why is Why.PASS_UPGRADE:
-            exchange.run(self._forward(exchange, why, received))
-            return
+        content = exchange.whole()
+        if why is Why.PASS_UPGRADE or (exchange.has_content and content is None):
+            if self._buffers.requests and why is not Why.PASS_UPGRADE:
+                exchange.run(self._spool(exchange, why, received))
+            else:
+                exchange.run(self._forward(exchange, why, received))
+        else:
+            self._start(exchange, why, received, content)
+
+    def _start(self, exchange: Exchange, why: Why, received: Received, content: bytes | None) -> None:
+        """Forward an exchange whose content is here, without a task."""
 
         def begun(upstream: Upstream) -> None:
             upstream.listener = None
@@ -161,8 +174,12 @@ class Forwarder:
                 exchange.failed(error)
 
         request = exchange.request
+        more = b"" if content is None else _length(exchange, len(content))
         upstream = self.origins.start(
-            origin_head(exchange, request.method, request.fields, self._trusted(exchange.client.address)),
+            origin_head(
+                exchange, request.method, request.fields, self._trusted(exchange.client.address), more
+            ),
+            content,
             method=request.method,
             retry=request.method in IDEMPOTENT_METHODS,
             interim=_interim(exchange),
@@ -170,22 +187,54 @@ class Forwarder:
         )
         exchange.on_gone = upstream.close
 
+    async def _spool(self, exchange: Exchange, why: Why, received: Received) -> None:
+        """Take in the content, then forward it with its length: while a client sends, however slowly, no
+        thread of the origin waits. Raises ClientGone."""
+        spool = Spool(self._directory)
+        try:
+            size = 0
+            while data := await exchange.read():
+                size += len(data)
+                try:
+                    spool.put(data)
+                except OSError as error:
+                    url = exchange.request.url.decode("latin-1")
+                    self._report(f"{url}: no room for the request's content: {error.strerror}")
+                    exchange.answer(error_answer(503, Why.NO_ROOM, (b"retry-after", b"5")))
+                    return
+            if spool.in_memory:
+                self._start(exchange, why, received, spool.take())
+            else:
+                await self._forward(exchange, why, received, _pieces(spool), _length(exchange, size))
+        finally:
+            spool.close()
+
     async def _forward(
-        self, exchange: Exchange, why: Why, received: Callable[[Exchange, Upstream], None] | None
+        self,
+        exchange: Exchange,
+        why: Why,
+        received: Received,
+        content: BodySource | None = None,
+        more: bytes = b"",
     ) -> None:
+        """Forward an exchange whose content comes in pieces: `content`, framed as the lines `more` say, or
+        else as it comes from the client."""
         request = exchange.request
         upgrade = why is Why.PASS_UPGRADE
-        more = b""
         if upgrade:
             more = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (request.fields.get(b"upgrade") or b"")
+        if content is None and exchange.has_content:
+            content = exchange.framed()
+            if exchange.chunked:
+                more += b"Transfer-Encoding: chunked\r\n"
         try:
             upstream = await self.origins.send(
                 origin_head(
                     exchange, request.method, request.fields, self._trusted(exchange.client.address), more
                 ),
-                exchange.framed() if exchange.has_content else None,
+                content,
                 method=request.method,
-                retry=request.method in IDEMPOTENT_METHODS and not exchange.has_content,
+                retry=request.method in IDEMPOTENT_METHODS and content is None,
                 upgrade=upgrade,
                 interim=_interim(exchange),
             )
@@ -330,6 +379,17 @@ def _member(why: Why, status: int, reason: NotStorable | None) -> bytes:
     """Our member of Cache-Status for a response that was passed on."""
     detail = why.value if reason is None else f"{why.value}.{reason.value}"
     return cache_status(False, fwd=FORWARD.get(why), fwd_status=status, detail=detail.encode())
+
+
+def _length(exchange: Exchange, size: int) -> bytes:
+    """The line that tells the length of an exchange's content, where the client's own fields don't: many
+    WSGI applications, Django among them, read no content without it."""
+    return b"Content-Length: %d\r\n" % size if exchange.chunked else b""
+
+
+async def _pieces(spool: Spool) -> AsyncIterator[bytes]:
+    while data := spool.take():
+        yield data
 
 
 def _interim(exchange: Exchange) -> Callable[[int, Fields], None]:

@@ -77,6 +77,14 @@ class CacheSetup:
 
 
 @dataclass(frozen=True, slots=True)
+class BufferSetup:
+    """What is taken in so that the origin need not wait for clients: the content of `requests`, before it is
+    asked."""
+
+    requests: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class FilesSetup:
     """How static files are sent: see `uncork.edge.static.StaticOptions`. `max_age` is in seconds."""
 
@@ -121,6 +129,7 @@ class Setup:
     files: FilesSetup = field(default_factory=FilesSetup)
     limits: Limits = field(default_factory=Limits)
     cache: CacheSetup = field(default_factory=CacheSetup)
+    buffers: BufferSetup = field(default_factory=BufferSetup)
     log: LogSetup = field(default_factory=LogSetup)
     purge_token: str | None = None
     trust_forwarded: tuple[str, ...] = ()

@@ -115,6 +115,8 @@ class Worker:
             self.proxies,
             internal,
             cache.keep_tags,
+            setup.buffers,
+            setup.state_dir,
             self.report,
             time.time,
         )
