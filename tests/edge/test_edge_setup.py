@@ -36,7 +36,7 @@ FULL = Setup(
     internal_files=(Mount("/protected/", "/srv/private"),),
     static_only=False,
     cache=CacheSetup(CacheOptions(default_ttl=5, heuristic_fraction=0.5), keep_tags=True),
-    buffers=BufferSetup(requests=False),
+    buffers=BufferSetup(requests=False, response_bytes=0),
     files=FilesSetup(Symlinks.NEVER, max_age=None),
     limits=Limits(fields=7, idle_seconds=2),
     log=LogSetup("-", LogFormat.JSON),

@@ -4,6 +4,7 @@ import hashlib
 import os
 import resource
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,25 @@ def test_a_form_that_comes_with_its_head(site: Edge, chunked: bool) -> None:
             assert client.reply().body == b"one 5"
 
 
+def slow_reader(edge: Edge, path: str, *lines: str) -> Client:
+    """One that asks, and reads nothing."""
+    client = edge.connect()
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    client.request(path, *lines)
+    return client
+
+
+def test_readers_that_stand_still_hold_no_thread(site: Edge) -> None:
+    size = 5 * MIB
+    slow = [slow_reader(site, f"/large/{size}") for _ in range(4)]
+    for _ in range(3):
+        assert site.ask("/quick").body == b"quick"
+    for client in slow:
+        assert client.reply().body == bytes(range(256)) * (size // 256)
+        assert client.ask("/quick").body == b"quick"  # the connection goes on
+        client.sock.close()
+
+
 # What the origin doesn't get to see
 
 
@@ -171,7 +191,95 @@ def test_large_content_is_not_in_memory(edge: Edge, origin: WebOrigin) -> None:
     assert not list(edge.state_dir.glob("spool*"))
 
 
+# What waits for clients
+
+
+def test_what_waits_for_readers_is_on_disk(tmp_path: Path, origin: WebOrigin) -> None:
+    """The origin is done with all of them, and each costs less than a megabyte of memory."""
+    done = threading.Semaphore(0)
+    content = os.urandom(MIB) * 12
+
+    def large(asked: Asked, line: Line) -> None:
+        line.send(reply(content, "Cache-Control: no-store"))
+        done.release()
+
+    path = origin.new(large)
+    with serve(tmp_path, origin.url) as edge:
+        (pid,) = edge.workers()
+        edge.ask(path)
+        before, files = resident_kib(pid), descriptors(pid)
+        readers = [slow_reader(edge, path) for _ in range(20)]
+        for _ in range(len(readers) + 1):
+            assert done.acquire(timeout=20)
+        assert resident_kib(pid) - before < len(readers) * 1024
+        for client in readers[:10]:
+            assert client.reply().body == content
+        for client in readers:
+            client.reset()
+        eventually(lambda: descriptors(pid) <= files)
+
+
+@pytest.mark.parametrize("limit", [0, 2 * MIB])
+def test_beyond_its_limit_the_origin_waits(tmp_path: Path, origin: WebOrigin, limit: int) -> None:
+    content = os.urandom(MIB) * 40
+    sent: list[int] = []
+
+    def large(asked: Asked, line: Line) -> None:
+        line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: no-store\r\n\r\n")
+        for at in range(0, len(content), MIB):
+            line.send(b"%x\r\n%s\r\n" % (MIB, content[at : at + MIB]))
+            sent.append(at)
+        line.send(b"0\r\n\r\n")
+
+    path = origin.new(large)
+    with serve(tmp_path, origin.url, "--response-buffer-bytes", str(limit)) as edge:
+        (pid,) = edge.workers()
+        before = resident_kib(pid)
+        with slow_reader(edge, path) as client:
+            client.head()
+            stalled_after = -1
+            while stalled_after != len(sent):  # no progress in a second
+                stalled_after = len(sent)
+                threading.Event().wait(1)
+            assert stalled_after < 30
+            assert resident_kib(pid) - before < 4 * 1024
+            found = b""
+            while data := client.chunk():
+                found += data
+            assert found == content and len(sent) == 40
+
+
+def test_a_response_that_breaks_off_while_it_waits(edge: Edge, origin: WebOrigin) -> None:
+    """What came is sent before the client is told that the end is missing. Source: RFC 9112 §8"""
+    content = os.urandom(MIB) * 10
+    over = threading.Event()
+
+    def broken(asked: Asked, line: Line) -> str:
+        line.send(reply(content + b"more", "Cache-Control: no-store")[:-4])
+        over.set()
+        return "close"
+
+    path = origin.new(broken)
+    with slow_reader(edge, path) as client:
+        assert over.wait(20)
+        assert client.head().status == 200
+        assert client.exactly(len(content)) == content
+        assert client.ended()
+
+
 # What goes wrong
+
+
+def test_a_full_disk_makes_the_origin_wait(tmp_path: Path, origin: WebOrigin) -> None:
+    content = os.urandom(MIB) * 12
+    path = origin.new(reply(content, "Cache-Control: no-store"))
+    with serve(tmp_path, origin.url) as edge:
+        (pid,) = edge.workers()
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
+        with slow_reader(edge, path) as client:
+            edge.wait_for("no room for what a slow client is to get: File too large")
+            assert client.reply().body == content
+            assert client.ask(path).body == content
 
 
 def test_a_full_disk_costs_one_upload(tmp_path: Path, origin: WebOrigin) -> None:

@@ -42,7 +42,7 @@ from uncork.cli.values import (
     one_of,
 )
 from uncork.edge.resolve import Symlinks
-from uncork.edge.setup import CacheSetup, LogFormat, Mount
+from uncork.edge.setup import BufferSetup, CacheSetup, LogFormat, Mount
 from uncork.edge.sockets import Address
 from uncork.wire.limits import Limits
 
@@ -126,6 +126,7 @@ def cpus() -> int:
 
 
 _LIMITS = Limits()
+_BUFFERS = BufferSetup()
 _CACHE = CacheSetup()
 _STORING = CacheOptions()
 
@@ -178,6 +179,11 @@ class Options:
         "origin.request-buffering", one_of(RequestBuffering), RequestBuffering.AUTO,
         "Take in a request's content before the origin is asked: auto is on, but off where we start an "
         "ASGI application.", said=RequestBuffering.AUTO.value,
+    )  # fmt: skip
+    response_buffer_bytes: int = _row(
+        "origin.response-buffer-bytes", SIZE, _BUFFERS.response_bytes,
+        "What is read from the origin of one response ahead of a client that is too slow; 0: nothing.",
+        said="64 MiB",
     )  # fmt: skip
     static: tuple[Mount, ...] = _row(
         "static.serve", MOUNT, (), "Serve the files in DIR under a URL prefix.",

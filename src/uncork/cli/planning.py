@@ -221,6 +221,7 @@ def _template(
         buffers=BufferSetup(
             requests=options.request_buffering is RequestBuffering.ON
             or (options.request_buffering is RequestBuffering.AUTO and not (ours and asgi)),
+            response_bytes=options.response_buffer_bytes,
         ),
         log=LogSetup(options.access_log, options.access_log_format),
         purge_token=options.purge_token,

@@ -17,6 +17,7 @@ from uncork.edge.exchange import ClientGone, Exchange
 from uncork.edge.internal import NAMING, CannotSend, InternalFiles, names_a_file
 from uncork.edge.setup import BufferSetup
 from uncork.edge.spool import Spool
+from uncork.edge.streaming import Streamer
 from uncork.net.loop import current
 from uncork.pages.tags import TAG_FIELDS
 from uncork.semantics.fields import Field, Fields, names, spelled
@@ -130,6 +131,7 @@ class Forwarder:
         self._keep_tags = keep_tags
         self._buffers = buffers
         self._directory = directory  # of spools
+        self._streamer = Streamer(directory, buffers.response_bytes, report)
         self._report = report
         self._wall = wall
 
@@ -316,9 +318,7 @@ class Forwarder:
     async def _stream(self, exchange: Exchange, upstream: Upstream) -> None:
         """Send the rest of a response as it comes. Raises ClientGone."""
         try:
-            while data := await upstream.read():
-                exchange.write(data)
-                await exchange.drained()
+            await self._streamer.stream(exchange, upstream)
             exchange.finish()
         except OriginError as error:
             self._report(

@@ -79,9 +79,10 @@ class CacheSetup:
 @dataclass(frozen=True, slots=True)
 class BufferSetup:
     """What is taken in so that the origin need not wait for clients: the content of `requests`, before it is
-    asked."""
+    asked, and so many bytes of each response that a client is too slow for (0: none)."""
 
     requests: bool = True
+    response_bytes: int = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True)
