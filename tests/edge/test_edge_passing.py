@@ -164,7 +164,7 @@ def test_workers_pass_without_the_home_of_the_key(edge3: Edge, origin: WebOrigin
 
     def through_home() -> int:
         workers = edge3.status(edge3.state_dir)["workers"]
-        return sum(worker["snapshot"]["outcomes"].get("home", 0) for worker in workers)
+        return sum(worker["snapshot"]["relayed"] for worker in workers)
 
     before = through_home()
     clients = [edge3.connect() for _ in range(12)]
@@ -175,6 +175,26 @@ def test_workers_pass_without_the_home_of_the_key(edge3: Edge, origin: WebOrigin
         client.sock.close()
     assert through_home() - before <= 2
     assert origin.count(path) == 48
+
+
+def test_a_request_is_logged_and_counted_once_whichever_worker_answers(
+    tmp_path: Path, origin: WebOrigin
+) -> None:
+    log = tmp_path / "access.log"
+    paths = [origin.new(reply(b"x", FRESH)) for _ in range(24)]
+    with serve(
+        tmp_path, origin.url, "--access-log", str(log), "--access-log-format", "json", workers=3
+    ) as edge:
+        for path in paths:
+            for _ in range(2):
+                edge.ask(path)
+        snapshots = [worker["snapshot"] for worker in edge.status(edge.state_dir)["workers"]]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(lines) == sum(snapshot["requests"] for snapshot in snapshots) == 2 * len(paths)
+    assert sum(line["outcome"] == "miss" for line in lines) == len(paths)
+    assert sum(line["outcome"] == "hit" for line in lines) == len(paths)
+    assert sum(snapshot["pages"]["forwarded"] for snapshot in snapshots) == len(paths)
+    assert sum(snapshot["relayed"] for snapshot in snapshots) > 0  # of 24 keys some have another home
 
 
 def by_cookie(*lines: str):
@@ -235,7 +255,7 @@ def test_every_worker_learns_that_a_page_is_stored(edge3: Edge, origin: WebOrigi
 
         def through_home() -> int:
             workers = edge3.status(edge3.state_dir)["workers"]
-            return sum(worker["snapshot"]["outcomes"].get("home", 0) for worker in workers)
+            return sum(worker["snapshot"]["relayed"] for worker in workers)
 
         before = through_home()
         for client in clients:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Content that waits for its reader before the socket is left unread. Bytes.
 _MOST_BUFFERED = 256 * 1024
+# What a worker tells another one, whose client is asking: why it answered so.
+OUTCOME_FIELD = b"uncork-outcome"
 # How long a client that isn't heard to its end may go on sending before the connection is closed. Seconds.
 LINGER = 2.0
 
@@ -208,13 +210,13 @@ class Exchange:
 
     def answer(self, answer: Answer) -> None:
         """Send a whole answer; the exchange is over."""
+        self.outcome = str(answer.reason.value)
         body = answer.body
         fields = answer.fields
         length = None
         if b"content-length" not in fields and has_body(b"GET", answer.status):
             length = body_length(body)
         head = self._head(answer.status, self.dated(fields), length)
-        self.outcome = str(answer.reason.value)
         client = self.client
         if isinstance(body, bytes):
             if self.request.method == b"HEAD":
@@ -324,6 +326,8 @@ class Exchange:
             framing = b""
         else:
             framing = b"Content-Length: %d\r\n" % length
+        if self.client.internal:
+            lines += b"%b: %b\r\n" % (OUTCOME_FIELD, self.outcome.encode())
         if not self.keep_alive:
             end = b"Connection: close\r\n\r\n"
         elif self.request.version == b"1.0":

@@ -7,7 +7,6 @@ Doesn't know: connections, how a page is fetched (`fetching`), and what is right
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -149,10 +148,10 @@ class PageCache:
     async def _ask_home(self, exchange: Exchange, peer: Pool, found: Found, why: Why) -> None:
         """Have the worker answer that is home to the key; without it, nobody shares what comes. What it
         could not share either needn't go through it for a while."""
-        fields = await self.peers.relay(exchange, peer)
-        if fields is None:
+        outcome = await self.peers.relay(exchange, peer)
+        if outcome is None:
             self._pass(exchange, why)
-        elif _was_passed(fields):
+        elif outcome in _PASSED:
             self.fetcher.marks.set(found, exchange.request)
 
     def _find(self, request: Request) -> Found:
@@ -338,8 +337,8 @@ class PageCache:
             self._start(self._renewal(flight, exchange, fresh))
 
     async def _home_renews(self, exchange: Exchange, peer: Pool, mark: Mark | None) -> None:
-        fields = await self.peers.have_fetched(exchange, peer, b"HEAD" if mark is None else b"GET")
-        if mark is not None and fields is not None and not _was_passed(fields):
+        outcome = await self.peers.have_fetched(exchange, peer, b"HEAD" if mark is None else b"GET")
+        if mark is not None and outcome is not None and outcome not in _PASSED:
             self.fetcher.marks.clear(mark, exchange.request)
 
     async def _renewal(self, flight: Flight[Flown], exchange: Exchange, found: Found) -> None:
@@ -441,11 +440,6 @@ class PageCache:
         return [*kept, (b"vary", b"Accept-Encoding" if vary is None else vary + b", Accept-Encoding")]
 
 
-def _was_passed(fields: Fields) -> bool:
-    """Whether the home of a key tells in its answer that this could not be shared."""
-    return _passed.search(fields.get(b"cache-status") or b"") is not None
-
-
-# The end of our member of Cache-Status, which is the last.
-_passed = re.compile(rf"; detail=({Why.PASS_KNOWN.value}|{Why.PASS_UNSHARED.value}(\.[a-z-]+)?)$".encode())
+# The outcomes of which a home says that it could not share the response.
+_PASSED = (Why.PASS_KNOWN.value, Why.PASS_UNSHARED.value)
 _CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")

@@ -11,7 +11,7 @@ its queue for the successor.
 
 from collections.abc import Sequence
 
-from uncork.edge.exchange import Exchange
+from uncork.edge.exchange import OUTCOME_FIELD, Exchange
 from uncork.edge.forwarding import PEER_FIELD
 from uncork.semantics.fields import Field, Fields
 from uncork.semantics.messages import HOP_BY_HOP
@@ -20,6 +20,8 @@ from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError
 from uncork.upstream.pool import Pool
 from uncork.wire.writing import request_head
+
+_NOT_RELAYED = HOP_BY_HOP | {b"content-length", OUTCOME_FIELD}
 
 
 class Peers:
@@ -35,6 +37,7 @@ class Peers:
             None if i == index else Pool(parse_origin(f"http+unix:{path}")) for i, path in enumerate(paths)
         ]
         self._fetching: set[bytes] = set()
+        self.relayed = 0  # answers of other workers
 
     def home(self, primary: bytes) -> Pool | None:
         """The way to the worker that fetches this key, None when that is this one."""
@@ -42,21 +45,19 @@ class Peers:
             return None
         return self._pools[primary[0] % self._count]
 
-    async def relay(self, exchange: Exchange, peer: Pool) -> Fields | None:
-        """Have another worker answer, and return the fields of its answer; None when there was none, for it
-        is gone."""
+    async def relay(self, exchange: Exchange, peer: Pool) -> str | None:
+        """Have another worker answer, and return the outcome; None when it gave no answer, for it is gone."""
         try:
             upstream = await self._ask(exchange, peer, exchange.request.method)
         except OriginError:
             return None
-        dropped = HOP_BY_HOP | {b"content-length"}
-        fields = Fields(item for item in upstream.fields if item[0] not in dropped)
-        lines = exchange.dated(fields)
-        exchange.outcome = "home"
+        self.relayed += 1
+        lines = exchange.dated(Fields(item for item in upstream.fields if item[0] not in _NOT_RELAYED))
+        exchange.outcome = outcome = _outcome(upstream)
         try:
             if upstream.complete:
                 exchange.respond(upstream.status, lines, upstream.take(), upstream.content_length)
-                return fields
+                return outcome
             exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
             while data := await upstream.read():
                 exchange.write(data)
@@ -66,11 +67,11 @@ class Peers:
             exchange.abort()
         finally:
             upstream.close()
-        return fields
+        return outcome
 
-    async def have_fetched(self, exchange: Exchange, peer: Pool, method: bytes) -> Fields | None:
+    async def have_fetched(self, exchange: Exchange, peer: Pool, method: bytes) -> str | None:
         """Have the home of a page see that it is stale (HEAD), or not there (GET), once at a time. The
-        fields of its answer, of which no more is taken; None when there is none."""
+        outcome of its answer, of which no more is taken; None when there is none."""
         url = exchange.request.url
         if url in self._fetching:
             return None
@@ -82,7 +83,7 @@ class Peers:
         finally:
             self._fetching.discard(url)
         upstream.close()
-        return upstream.fields
+        return _outcome(upstream)
 
     async def _ask(self, exchange: Exchange, peer: Pool, method: bytes) -> Upstream:
         request = exchange.request
@@ -99,3 +100,7 @@ class Peers:
         for pool in self._pools:
             if pool is not None:
                 pool.close()
+
+
+def _outcome(upstream: Upstream) -> str:
+    return (upstream.fields.get(OUTCOME_FIELD) or b"").decode()

@@ -164,7 +164,9 @@ class Service:
             self.log.add(client.address, b"-", refused.status, len(body), (), (), refused.detail, 0.0)
 
     def ended(self, exchange: Exchange) -> None:
-        """An answer was written: count and log it."""
+        """An answer was written: count and log it. What another worker asked for is its to count and log."""
+        if exchange.client.internal:
+            return
         self.answered[exchange.outcome] += 1
         if self.log is not None:
             head = exchange.head
@@ -304,8 +306,7 @@ class Service:
     def snapshot(self) -> dict[str, Any]:
         """Counters since the start, and what is there now.
 
-        `pages` counts the requests for pages by who answered: of those that another worker is home to only
-        their home knows.
+        `relayed` are the answers that another worker gave, which was home to the key.
         """
         ready = self.hot.hits()
         outcomes = Counter({why: count for why, count in ready.items() if count})
@@ -314,6 +315,7 @@ class Service:
             "connections": len(self.clients),
             "requests": sum(outcomes.values()),
             "outcomes": dict(outcomes),
+            "relayed": 0 if self.pages is None else self.pages.peers.relayed,
             "pages": {
                 "hits": sum(outcomes[why.value] for why in HITS),
                 "forwarded": sum(outcomes[why.value] for why in FORWARD),
