@@ -127,10 +127,11 @@ class Client(Connection):
         if hot is None:
             self._begin(line, shape, values)
             return
-        if (hot.until <= self.active or hot.epoch != service.counter[0]) and not hot.renew(hot):
-            service.hot.drop(profile, line)
-            self._begin(line, shape, values)
-            return
+        if hot.until <= self.active or hot.epoch != service.counter[0]:
+            hot = service.hot.current(hot, shape, values, self.active, service.counter[0])
+            if hot is None:
+                self._begin(line, shape, values)
+                return
         condition = shape.condition
         if condition == NO_CONDITION:
             whole = hot.whole

@@ -6,8 +6,9 @@ Doesn't know: how an answer is decided or made. It never decides: what is not in
 renewed, goes the long way, and the long way may leave a memo.
 
 A request is *plain* when nothing in its head but the request line, the host, the content codings it
-accepts, the persistence of the connection, and the fields that the answer itself names can change the
-answer. The memo is keyed by exactly these; all plain requests alike in them get the same bytes.
+accepts, the persistence of the connection, and the inputs that the answer itself names (`Vary`) can change
+the answer. The memo is keyed by exactly these; all plain requests alike in them get the same bytes. Where an
+answer names such inputs, `Variants` stand in the place of its memo: one for each of their values.
 """
 
 from collections import Counter, OrderedDict
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 
 from uncork.edge.answers import FilePart
 from uncork.edge.passing import Absence, Mark
-from uncork.semantics.fields import Fields
+from uncork.pages import keys
+from uncork.semantics.fields import Field, Fields
+from uncork.semantics.messages import Request
 from uncork.semantics.negotiation import normalised_codings
-from uncork.wire.known import Block
+from uncork.wire.known import Block, Head, Shape
 from uncork.wire.requests import Target
 
 # Fields that ask for something out of the ordinary: a head with one of them is never plain.
@@ -43,6 +46,9 @@ NOT_PLAIN = frozenset(
     }
 )
 
+# The values of the inputs that select among the answers to a request line.
+Selection = tuple[keys.Input, ...]
+
 # Different (host, codings, connection) triples that are told apart; a site has a handful.
 _MOST_PROFILES = 256
 # Descriptors that memos may hold open.
@@ -52,6 +58,10 @@ _MOST_PASSED = 4096
 _LONGEST_LINE = 512
 # What a memo costs besides its bytes.
 _OVERHEAD = 1024
+# Memos of one request line and profile: a client may say what it likes in a field that selects.
+_MOST_VARIANTS = 128
+# Kinds of pages, by what selects among them, that a block knows its selecting lines of.
+_MOST_SELECTED = 8
 
 
 class Hot:
@@ -66,6 +76,7 @@ class Hot:
         "dated",
         "epoch",
         "etag",
+        "forget",
         "hits",
         "length",
         "logged",
@@ -102,9 +113,40 @@ class Hot:
         self.hits = 0
         self.seen_hits = 0
         self.charged = 0  # what it counts for in the budget
+        self.forget: Callable[[], None] = _nothing  # takes it from where it is looked up
 
     def cost(self) -> int:
         return len(self.whole) + _OVERHEAD
+
+
+class Variants:
+    """Stands among the memos of a profile for an answer that inputs outside of the profile select: `names`
+    are these, as in `pages.keys`. It is never valid itself, so the fast path asks for what is `current`."""
+
+    __slots__ = ("_fields", "memos", "names")
+
+    until = 0.0
+    epoch = -1
+
+    def __init__(self, names: tuple[bytes, ...]) -> None:
+        self.names = names
+        self.memos: dict[Selection, Hot] = {}
+        self._fields = keys.fields_read(names)
+
+    def select(self, block: Block, volatile: tuple[Field, ...]) -> Selection:
+        """What a head has of the inputs. Which lines of a block have a say, and what they select where no
+        volatile one has, is worked out once."""
+        known = block.selected.get(self.names)
+        if known is None:
+            if len(block.selected) >= _MOST_SELECTED:
+                block.selected.clear()
+            steady = tuple([item for item in block.items if item[0] in self._fields])
+            known = block.selected[self.names] = steady, self._select(steady)
+        lines = [item for item in volatile if item[0] in self._fields]
+        return self._select((*known[0], *lines)) if lines else known[1]
+
+    def _select(self, lines: tuple[Field, ...]) -> Selection:
+        return keys.select(self.names, Request(b"GET", b"", b"", b"", None, b"1.1", Fields(lines)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +174,7 @@ class Profile:
     __slots__ = ("codings", "hot", "keep_alive", "passed", "told")
 
     def __init__(self, keep_alive: bool, codings: bytes | tuple[bytes, ...], told: bool) -> None:
-        self.hot: dict[bytes, Hot] = {}
+        self.hot: dict[bytes, Hot | Variants] = {}
         self.passed: dict[bytes, Passed] = {}
         self.keep_alive = keep_alive
         self.codings = codings
@@ -153,7 +195,7 @@ class HotTable:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._profiles: dict[tuple[bytes, bytes, bytes | tuple[bytes, ...], bool], Profile] = {}
-        self._order: OrderedDict[tuple[Profile, bytes], Hot] = OrderedDict()
+        self._order: OrderedDict[Hot, None] = OrderedDict()
         self.bytes = 0
         self.files = 0
         self._passed = 0
@@ -197,12 +239,58 @@ class HotTable:
         return profile
 
     def add(self, profile: Profile, line: bytes, hot: Hot) -> None:
-        """Keep a memo; an older one for the same request line gives way."""
+        """Keep a memo; what there was for the same request line gives way."""
         if profile is NO_PROFILE or hot.cost() > self._budget // 8:
             return
-        self.drop(profile, line)
-        profile.hot[line] = self._order[profile, line] = hot
-        hot.charged = hot.cost()
+        self._drop_all(profile, line)
+
+        def forget() -> None:
+            del profile.hot[line]
+
+        profile.hot[line] = hot
+        hot.forget = forget
+        self._enter(hot, 0)
+
+    def add_variant(
+        self, profile: Profile, line: bytes, hot: Hot, names: tuple[bytes, ...], head: Head
+    ) -> None:
+        """Keep a memo of an answer that what `head` has of the inputs `names` selected."""
+        if profile is NO_PROFILE:
+            return
+        variants = profile.hot.get(line)
+        if not isinstance(variants, Variants) or variants.names != names:
+            self._drop_all(profile, line)
+            variants = Variants(names)
+        memos = variants.memos
+        selection = variants.select(head.block, head.volatile)
+        size = sum(len(value or b"") for _, value in selection)
+        if hot.cost() + size > self._budget // 8:
+            return
+        profile.hot[line] = variants
+        before = memos.get(selection)
+        memos[selection] = hot
+
+        def forget() -> None:
+            del memos[selection]
+            if not memos:
+                del profile.hot[line]
+
+        hot.forget = forget
+        if before is not None:
+            before.forget = _nothing
+            self.drop(before)
+        self._enter(hot, size)
+        while len(memos) > _MOST_VARIANTS:
+            oldest = next(iter(memos))
+            if memos[oldest].hits != memos[oldest].seen_hits:
+                memos[oldest].seen_hits = memos[oldest].hits
+                memos[oldest] = memos.pop(oldest)
+            else:
+                self.drop(memos[oldest])
+
+    def _enter(self, hot: Hot, more: int) -> None:
+        self._order[hot] = None
+        hot.charged = hot.cost() + more
         self.bytes += hot.charged
         if hot.part is not None:
             hot.part.file.acquire()
@@ -210,12 +298,25 @@ class HotTable:
         while self.bytes > self._budget or self.files > _MOST_FILES:
             self._evict()
 
-    def drop(self, profile: Profile, line: bytes) -> None:
+    def current(
+        self, hot: Hot | Variants, shape: Shape, values: list[bytes], now: float, epoch: int
+    ) -> Hot | None:
+        """The memo for a request of whose line there is this one, or these variants, made good for another
+        while where it isn't valid any more; None: the request is to be decided."""
+        if isinstance(hot, Variants):
+            variant = hot.memos.get(hot.select(shape.block, shape.volatile(values)))
+            if variant is None or (variant.until > now and variant.epoch == epoch):
+                return variant
+            hot = variant
+        if hot.renew(hot):
+            return hot
+        self.drop(hot)
+        return None
+
+    def drop(self, hot: Hot) -> None:
         """Forget a memo."""
-        hot = profile.hot.pop(line, None)
-        if hot is None:
-            return
-        del self._order[profile, line]
+        hot.forget()
+        del self._order[hot]
         self.bytes -= hot.charged
         self._retired_hits[hot.reason] += hot.hits
         if hot.part is not None:
@@ -223,10 +324,18 @@ class HotTable:
             hot.part = None
             self.files -= 1
 
+    def _drop_all(self, profile: Profile, line: bytes) -> None:
+        found = profile.hot.get(line)
+        if isinstance(found, Hot):
+            self.drop(found)
+        elif found is not None:
+            for hot in list(found.memos.values()):
+                self.drop(hot)
+
     def clear(self) -> None:
         """Forget everything."""
-        for profile, line in list(self._order):
-            self.drop(profile, line)
+        for hot in list(self._order):
+            self.drop(hot)
 
     def add_passed(self, profile: Profile, line: bytes, passed: Passed) -> None:
         """Keep that a request is passed."""
@@ -242,7 +351,7 @@ class HotTable:
     def hits(self) -> Counter[str]:
         """Requests answered from here since the start, by the reason of the answer."""
         hits = Counter(self._retired_hits)
-        for hot in self._order.values():
+        for hot in self._order:
             hits[hot.reason] += hot.hits
         return hits
 
@@ -250,13 +359,17 @@ class HotTable:
         return len(self._order)
 
     def _evict(self) -> None:
-        (profile, line), hot = next(iter(self._order.items()))
+        hot = next(iter(self._order))
         if hot.hits != hot.seen_hits:
             hot.seen_hits = hot.hits
-            self._order.move_to_end((profile, line))
+            self._order.move_to_end(hot)
         else:
-            self.drop(profile, line)
+            self.drop(hot)
 
 
 def _never(hot: Hot) -> bool:
     return False
+
+
+def _nothing() -> None:
+    pass

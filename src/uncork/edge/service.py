@@ -28,9 +28,11 @@ from uncork.edge.representation import fields_of_304
 from uncork.edge.static import FileAnswer, StaticSite
 from uncork.net.loop import Loop
 from uncork.pages.clock import PurgeClock, Verdict
+from uncork.pages.keys import in_target, union
 from uncork.semantics.dates import format_date
 from uncork.semantics.etags import parse_etag
 from uncork.semantics.fields import Field, Fields
+from uncork.semantics.messages import HOP_BY_HOP
 from uncork.stores.contract import StoredPage
 from uncork.stores.lookup import Found
 from uncork.wire.known import KnownHeads, Shape
@@ -44,6 +46,8 @@ LOOK_AGAIN = 0.25
 
 # The input that profiles tell apart: see `uncork.pages.keys`.
 ACCEPT_ENCODING = b"field:accept-encoding"
+# Inputs that differ between a request and its head: Connection takes fields off it.
+_NOT_SELECTING = frozenset({b"field:" + name for name in HOP_BY_HOP})
 
 
 class Reason(Enum):
@@ -225,10 +229,16 @@ class Service:
     ) -> None:
         """Leave a memo of an answer from the store. `answer` lacks the fields that change with time."""
         profile, line = self.profile_line(exchange)
-        # What selects among the pages of this URL must be in the request line, or in the profile.
-        if profile is NO_PROFILE or not all(
-            name.startswith(b"query") or (name == ACCEPT_ENCODING and profile.codings) for name in found.names
-        ):
+        page = stored.page
+        # What selects among the pages of this URL, and is neither in the request line nor in the profile.
+        names = tuple(
+            [
+                name
+                for name in union(found.names, [name for name, _ in page.inputs])
+                if not in_target(name) and not (name == ACCEPT_ENCODING and profile.codings)
+            ]
+        )
+        if profile is NO_PROFILE or not _NOT_SELECTING.isdisjoint(names):
             return
         hot = _ready(answer, profile.keep_alive)
         if hot is None:
@@ -237,7 +247,12 @@ class Service:
         before = answer.fields.get(b"cache-status")
         path = self.pages.store.path_of(found.key).encode()
         watched = Watched(True, ((path, state_of(os.fstat(stored.fd))),))
-        page = stored.page
+        if names and found.key != found.primary:  # where it is told which inputs select
+            try:
+                told = self.pages.store.path_of(found.primary).encode()
+                watched = Watched(True, (*watched.states, (told, state_of(os.stat(told)))))
+            except OSError:
+                return
         fresh_until = freshness.fresh_until(page.freshness)
 
         def renew(hot: Hot) -> bool:
@@ -258,7 +273,11 @@ class Service:
             return True
 
         hot.renew = renew
-        if renew(hot):
+        if not renew(hot):
+            return
+        if names:
+            self.hot.add_variant(profile, line, hot, names, exchange.head)
+        else:
             self.hot.add(profile, line, hot)
 
     def remember_pass(self, exchange: Exchange, mark: Mark, absence: Absence) -> None:

@@ -74,6 +74,17 @@ def select(names: Iterable[bytes], request: Request) -> tuple[Input, ...]:
     return tuple([(name, _value(name, request)) for name in names])
 
 
+def fields_read(names: Iterable[bytes]) -> frozenset[bytes]:
+    """The request fields that these inputs are read off: of all others, `select` knows nothing."""
+    found = {name[len(_FIELD) :] for name in names if name.startswith(_FIELD)}
+    return frozenset(found | {b"cookie" for name in names if name.startswith(_COOKIE)})
+
+
+def in_target(name: bytes) -> bool:
+    """Whether an input is part of the request target."""
+    return name == WHOLE_QUERY or name.startswith(_PARAMETER)
+
+
 def matches(inputs: Sequence[Input], request: Request) -> bool:
     """Whether a page that was selected by these inputs answers the request. Source: RFC 9111 §4.1"""
     try:

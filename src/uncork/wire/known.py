@@ -115,16 +115,17 @@ class Shape:
 
 
 class Block:
-    """The parse of the field lines that a browser repeats. `note` and `onward` are the edge's to set: what
-    it worked out for this block."""
+    """The parse of the field lines that a browser repeats. `note`, `onward` and `selected` are the edge's to
+    set: what it worked out for this block."""
 
-    __slots__ = ("_shapes", "fields", "items", "note", "onward", "terms")
+    __slots__ = ("_shapes", "fields", "items", "note", "onward", "selected", "terms")
 
     def __init__(self, items: tuple[Field, ...]) -> None:
         self.items = items
         self.fields = Fields(items)
         self.note: Any = None
         self.onward: bytes | None = None
+        self.selected: dict[tuple[bytes, ...], Any] = {}
         self.terms: dict[bytes, Terms] = {}  # by version
         self._shapes: dict[tuple[bytes, ...], Shape] = {}
 
