@@ -1,6 +1,7 @@
 """The state directory: what Uncork keeps on one machine for one site.
 
-Lives here: making it, its lock, and where everything in it is. Doesn't know: what the files hold.
+Lives here: making it, whether it is safe, its lock, and where everything in it is. Doesn't know: what the
+files hold.
 
     .uncork/
       supervisor.lock     held by the one supervisor; its process id
@@ -13,8 +14,10 @@ Lives here: making it, its lock, and where everything in it is. Doesn't know: wh
 
 import fcntl
 import os
+import pwd
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -85,7 +88,8 @@ class StateDir:
 
 
 def make(path: Path) -> None:
-    """Make a state directory, only for its owner: it holds pages that not everyone may read."""
+    """Make a state directory, only for its owner: it holds pages that not everyone may read. One that is
+    there must be safe. Raises StateDirError."""
     try:
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True)
@@ -95,6 +99,35 @@ def make(path: Path) -> None:
         raise StateDirError(f"can't make the state directory {path}: {error.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise StateDirError(f"can't write to the state directory {path}")
+    if (weak := weakness(path, path.stat(), os.geteuid())) is not None:
+        raise StateDirError(f"the state directory {path} is not safe: {weak}")
+
+
+def weakness(path: Path, status: os.stat_result, us: int) -> str | None:
+    """How another user than us and root could write into a directory, and what helps; None when none could.
+
+    A group may where the directory is root's and we are not: that is how the volumes of containers are
+    given to who runs in them.
+    """
+    if status.st_uid not in (us, 0):
+        return (
+            f"the user {_name(status.st_uid)} owns it, and so could change what is served; run as that user, "
+            f"or chown -R {_name(us)} {path}"
+        )
+    if status.st_mode & stat.S_IWOTH:
+        who = "everybody"
+    elif status.st_mode & stat.S_IWGRP and status.st_uid == us:
+        who = "its group"
+    else:
+        return None
+    return f"{who} may write to it, and so change what is served; chmod go-w {path}"
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def connect_to_control(path: Path) -> socket.socket:
