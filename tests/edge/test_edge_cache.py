@@ -3,10 +3,11 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from support.edge_client import Edge, Reply, eventually, head
+from support.edge_client import Edge, Reply, eventually, head, serve
 from support.web_origin import Asked, Line, WebOrigin, reply
 
 FRESH = "Cache-Control: max-age=600"
@@ -233,6 +234,14 @@ def test_what_a_client_demands(edge: Edge, origin: WebOrigin) -> None:
     assert edge.ask(path).body == b"2"
     assert edge.ask(path, "Cache-Control: no-store").body == b"3"
     assert edge.ask(path).body == b"2"
+
+
+def test_what_a_client_demands_where_it_has_no_say(tmp_path: Path, origin: WebOrigin) -> None:
+    """Source: RFC 9111 §5.2.1, by which all of it is advice"""
+    path = origin.new(numbered(FRESH))
+    with serve(tmp_path, origin.url, "--no-request-directives") as edge:
+        for demand in ("no-cache", "no-store", "max-age=0", "min-fresh=9999", "only-if-cached"):
+            assert edge.ask(path, f"Cache-Control: {demand}").body == b"1"
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -56,7 +56,7 @@ class CacheOptions:
     """
 
     default_ttl: int = 0
-    heuristic_fraction: float = 0.1
+    heuristic_fraction: float = 0.0
     heuristic_max: int = 3600
     negative_ttl: int = 0
     stale_while_revalidate: int = 0

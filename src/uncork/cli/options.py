@@ -243,6 +243,10 @@ class Options:
         "cache.keep-tags", BOOLEAN, _CACHE.keep_tags,
         "Leave Surrogate-Key, Cache-Tag and xkey in responses to clients.",
     )  # fmt: skip
+    request_directives: bool = _row(
+        "cache.request-directives", BOOLEAN, _CACHE.request_directives,
+        "Heed Cache-Control in requests: a browser's reload has the origin asked.",
+    )  # fmt: skip
     purge_token: str | None = _row(
         "cache.purge-token",
         TEXT,

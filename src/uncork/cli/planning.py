@@ -217,6 +217,7 @@ def _template(
             max_page_bytes=options.max_page_bytes,
             compress=options.compress,
             keep_tags=options.keep_tags,
+            request_directives=options.request_directives,
         ),
         buffers=BufferSetup(
             requests=options.request_buffering is RequestBuffering.ON

@@ -72,6 +72,7 @@ class PageOptions:
     max_page_bytes: int
     compress: bool
     keep_tags: bool
+    request_directives: bool
 
 
 class Fetcher:

@@ -95,6 +95,9 @@ class PageCache:
     def serve(self, exchange: Exchange) -> None:
         """Answer from the store at once, or see that the origin is asked."""
         request = exchange.request
+        if not self.options.request_directives and request.method in (b"GET", b"HEAD"):
+            fields = request.fields.without(b"cache-control")
+            exchange.request = request = replace(request, fields=fields)
         directives = parse_directives(request.fields.get(b"cache-control"))
         alone = decide_alone(request, directives)
         if alone is not None:

@@ -66,6 +66,7 @@ class Mount:
 class CacheSetup:
     """`store_bytes` bounds the files on disk, `memory_bytes` the hot responses that each worker keeps ready,
     `max_page_bytes` one stored page. `keep_tags` leaves Surrogate-Key and its like to the client.
+    `request_directives`: Cache-Control in a request has its say.
     """
 
     storing: CacheOptions = field(default_factory=CacheOptions)
@@ -74,6 +75,7 @@ class CacheSetup:
     max_page_bytes: int = 64 * MIB
     compress: bool = True
     keep_tags: bool = False
+    request_directives: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ class Worker:
                 cache.max_page_bytes,
                 cache.compress,
                 cache.keep_tags,
+                cache.request_directives,
             ),
             self.store,
             self._table(),
