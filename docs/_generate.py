@@ -50,6 +50,9 @@ _WHYS = {
     Why.ORIGIN_FAILED: "the origin takes no connection: 503",
     Why.ORIGIN_TIMEOUT: "the origin took too long: 504",
     Why.ORIGIN_BROKEN: "what the origin sent is no HTTP, or broke off: 502",
+    Why.CLIENT_GONE: "the client went away before its answer was complete: in the log with what was sent, "
+    "with 499 if that was nothing",
+    Why.BROKEN_OFF: "an answer that had begun could not be completed, and its connection was closed",
 }
 
 _NOT_STORABLE = {

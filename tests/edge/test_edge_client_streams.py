@@ -463,6 +463,71 @@ def test_what_is_sent_ahead_of_an_endless_answer_is_bounded(edge: Edge, origin: 
     assert resident_kib(pid) - before < 16 * 1024
 
 
+def test_who_leaves_before_the_end_is_in_the_log(tmp_path: Path, origin: WebOrigin) -> None:
+    """With what was sent, and 499 where that was nothing, as nginx has it."""
+    waits, go = threading.Semaphore(0), threading.Event()
+
+    def think(asked: Asked, line: Line) -> str:
+        waits.release()
+        line.closed()
+        return "close"
+
+    def begin(asked: Asked, line: Line) -> str:
+        line.send(reply(bytes(100), NO_STORE)[:-10])
+        waits.release()
+        go.wait(20)
+        return "close"
+
+    thinks, begins = origin.new(think), origin.new(begin)
+    huge = origin.new(lambda asked, line: (line.send(reply(bytes(30 * MIB), NO_STORE)), waits.release()))
+    log = tmp_path / "access.log"
+    with serve(tmp_path, origin.url, "--access-log", str(log), "--access-log-format", "json") as edge:
+
+        def entry(number: int) -> tuple[object, ...]:
+            eventually(lambda: log.exists() and log.read_text().count("\n") >= number)
+            *_, last = log.read_text().splitlines()
+            found = json.loads(last)
+            return found["request"].split()[1], found["status"], found["bytes"], found["outcome"]
+
+        def ask(path: str, *lines: str, method: str = "GET") -> Client:
+            client = edge.connect()
+            client.request(path, *lines, method=method)
+            return client
+
+        with ask(thinks, method="POST") as client:
+            assert waits.acquire(timeout=20)
+            client.reset()
+        assert entry(1) == (thinks, 499, 0, "client-gone")
+
+        with ask("/upload", "Content-Length: 10", method="POST") as client:
+            client.sock.shutdown(socket.SHUT_WR)
+            assert client.ended()
+        assert entry(2) == ("/upload", 499, 0, "client-gone")
+
+        with ask(begins) as client:
+            assert client.head().status == 200 and len(client.exactly(90)) == 90
+            client.reset()
+        assert entry(3) == (begins, 200, 90, "client-gone")
+
+        with ask(begins) as client:
+            assert client.head().status == 200 and len(client.exactly(90)) == 90
+            go.set()  # the origin is who leaves
+            assert client.ended()
+        assert entry(4) == (begins, 200, 90, "broken-off")
+
+        with edge.connect() as client:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            client.request(huge)
+            assert client.head().status == 200
+            client.exactly(MIB)
+            client.reset()
+        path, status, size, outcome = entry(5)
+        assert (path, status, outcome) == (huge, 200, "client-gone")
+        assert MIB <= int(str(size)) < 20 * MIB
+        assert edge.snapshot()["outcomes"] == {"client-gone": 4, "broken-off": 1}
+    assert log.read_text().count("\n") == 5
+
+
 def test_every_request_is_in_the_log(tmp_path: Path, origin: WebOrigin) -> None:
     """One line each, with what was sent, and why."""
     files = tmp_path / "files"

@@ -301,13 +301,13 @@ class Client(Connection):
             self.pause()
             self.exchange.feed(b"")
 
-    def on_closed(self) -> None:
+    def on_closed(self, unsent: int) -> None:
         self.service.clients.discard(self)
         # What it had sent goes now: left in a cycle, it would wait for a full collection, which is rare.
         self.buffer = b""
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.client_gone()
+            exchange.client_gone(unsent)
 
     # Time
 

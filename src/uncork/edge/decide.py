@@ -42,6 +42,8 @@ class Why(Enum):
     ORIGIN_FAILED = "origin-failed"
     ORIGIN_TIMEOUT = "origin-timeout"
     ORIGIN_BROKEN = "origin-broken"
+    CLIENT_GONE = "client-gone"  # before the answer was complete
+    BROKEN_OFF = "broken-off"  # the answer, which had begun
 
 
 # How a reason is told in `Cache-Status`. Source: RFC 9211 §2.2

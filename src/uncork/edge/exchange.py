@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from uncork.edge.answers import Answer, FilePart, body_length
+from uncork.edge.decide import Why
 from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request, has_body
 from uncork.wire.chunked import ChunkedReader
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _MOST_BUFFERED = 256 * 1024
 # What a worker tells another one, whose client is asking: why it answered so.
 OUTCOME_FIELD = b"uncork-outcome"
+# The status in the log where nothing was answered, as nginx has it. No client ever gets it.
+_CLIENT_CLOSED_REQUEST = 499
 # How long a client that isn't heard to its end may go on sending before the connection is closed. Seconds.
 LINGER = 2.0
 
@@ -191,6 +194,7 @@ class Exchange:
         self.gone = True
         self.client.exchange = None
         if self.status:
+            self._unfinished(0)
             self.client.close()
         else:
             self.client.refuse(refused)
@@ -249,6 +253,7 @@ class Exchange:
         the connection ends.
         """
         self._empty = not has_body(self.request.method, status)
+        sent = 0
         if length is None and not self._empty:
             if self.request.version == b"1.1":
                 self._chunked_answer = True
@@ -257,9 +262,10 @@ class Exchange:
                 self.keep_alive = False
         head = self._head(status, lines, length)
         if first and not self._empty:
-            self.sent_bytes = len(first)
+            sent = len(first)
             head += chunk(first) if self._chunked_answer else first
         self.client.write(head)
+        self.sent_bytes = sent
 
     def respond(self, status: int, lines: bytes, body: bytes, length: int | None) -> None:
         """Send an answer of which all is there, its fields as for `start`; `length` is what HEAD's answer
@@ -268,15 +274,15 @@ class Exchange:
             length = len(body)
         else:
             body = b""
-        self.sent_bytes = len(body)
         self.client.write(self._head(status, lines, length, body))
+        self.sent_bytes = len(body)
         self._end()
 
     def write(self, data: bytes) -> None:
         """Some content of an answer that was started. To wait for the client is the caller's: `drained`."""
         if data and not self._empty:
-            self.sent_bytes += len(data)
             self.client.write(chunk(data) if self._chunked_answer else data)
+            self.sent_bytes += len(data)
 
     def interim(self, status: int, fields: Fields) -> None:
         """A response before the response: 103. Not for HTTP/1.0. Source: RFC 9110 §15.2"""
@@ -298,6 +304,7 @@ class Exchange:
 
     def abort(self) -> None:
         """The answer that was started can't be completed: the client must notice. Source: RFC 9112 §8"""
+        self.outcome = Why.BROKEN_OFF.value
         self.client.close()
 
     def begin_raw(self, status: int, fields: Fields) -> None:
@@ -338,6 +345,8 @@ class Exchange:
 
     def _end(self) -> None:
         self.on_gone = None  # it knows of this exchange: a cycle would wait for the collector
+        if self.gone:  # while it was written
+            return
         client = self.client
         client.service.ended(self)
         if not self._over:
@@ -348,12 +357,21 @@ class Exchange:
 
     # The end
 
-    def client_gone(self) -> None:
-        """The connection is closed, whatever was under way."""
+    def client_gone(self, unsent: int) -> None:
+        """The connection is closed, whatever was under way; so many bytes were still to be sent."""
         self.gone = True
+        self._unfinished(unsent)
         self._buffer.clear()
         self._wake()
         self._cancel()
+
+    def _unfinished(self, unsent: int) -> None:
+        """The answer will never be complete: count and log it for what it is."""
+        if self.outcome != Why.BROKEN_OFF.value:
+            self.outcome = Why.CLIENT_GONE.value
+        self.status = self.status or _CLIENT_CLOSED_REQUEST
+        self.sent_bytes = max(0, self.sent_bytes - unsent)
+        self.client.service.ended(self)
 
     def _cancel(self) -> None:
         """Stop whoever works at the answer, unless that is who is calling."""

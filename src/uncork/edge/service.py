@@ -146,7 +146,7 @@ class Service:
     def failed(self, exchange: Exchange, error: Exception) -> None:
         """Whoever worked at an answer raised. A fault of ours costs one request, and is reported."""
         if isinstance(error, ClientGone):
-            exchange.abort()
+            exchange.client.close()
             return
         self.loop.call_exception_handler({"message": "An exchange failed", "exception": error})
         if exchange.status:

@@ -96,8 +96,8 @@ class Connection:
     def on_sent(self) -> None:
         """The queue has become empty."""
 
-    def on_closed(self) -> None:
-        """The socket is closed."""
+    def on_closed(self, unsent: int) -> None:
+        """The socket is closed; so many bytes waited in the queue."""
 
     # Sending
 
@@ -266,11 +266,15 @@ class Connection:
         self.poller.forget(self.fd)
         self._watcher = None  # a method of ours: left here, it would keep us for the garbage collector
         queue, self._queue = self._queue, None
+        unsent = 0
         for part in queue or ():
             if isinstance(part, _FileSlice):
+                unsent += part.count
                 part.finish()
+            else:
+                unsent += len(part)
         self.sock.close()
         if self._sent is not None:
             self._sent.set_result(None)
             self._sent = None
-        self.on_closed()
+        self.on_closed(unsent)
