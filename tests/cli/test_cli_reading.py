@@ -11,6 +11,7 @@ from uncork.cli.reading import find_line, read
 from uncork.edge.plan import BadConfiguration
 from uncork.edge.setup import Mount
 from uncork.edge.sockets import TcpAddress, UnixAddress
+from uncork.edge.static import HashedBy
 
 
 @pytest.fixture
@@ -49,6 +50,14 @@ def test_several_values_replace_and_do_not_add_up(config: Path) -> None:
     environment = {"UNCORK_BIND": ":3, unix:/u"}
     assert read({}, environment, config, config.parent).bind == (TcpAddress("", 3), UnixAddress("/u"))
     assert read({"bind": ("h:4",)}, environment, config, config.parent).bind == (TcpAddress("h", 4),)
+
+
+def test_whose_hashes_are_known(config: Path) -> None:
+    assert read({}, {}, None, config.parent).static_hashed_by == (HashedBy.DJANGO,)
+    environment = {"UNCORK_STATIC_HASHED_BY": "django, vite"}
+    assert read({}, environment, None, config.parent).static_hashed_by == (HashedBy.DJANGO, HashedBy.VITE)
+    config.write_text("[static]\nhashed-by = []\n")
+    assert read({}, {}, config, config.parent).static_hashed_by == ()
 
 
 def test_one_value_is_enough_for_an_array(config: Path) -> None:

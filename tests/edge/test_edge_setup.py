@@ -20,6 +20,7 @@ from uncork.edge.setup import (
     Mount,
     Setup,
 )
+from uncork.edge.static import HashedBy
 from uncork.wire.limits import Limits
 
 FULL = Setup(
@@ -37,7 +38,7 @@ FULL = Setup(
     static_only=False,
     cache=CacheSetup(CacheOptions(default_ttl=5, heuristic_fraction=0.5), keep_tags=True),
     buffers=BufferSetup(requests=False, response_bytes=0),
-    files=FilesSetup(Symlinks.NEVER, max_age=None),
+    files=FilesSetup(Symlinks.NEVER, max_age=None, hashed_by=(HashedBy.VITE, HashedBy.DJANGO)),
     limits=Limits(fields=7, idle_seconds=2),
     log=LogSetup("-", LogFormat.JSON),
     purge_token="secret",

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.edge_client import Edge
 from support.file_site import FileSite, content, request
-from uncork.edge.static import HASHED_BY_DJANGO, HASHED_BY_VITE, FileAnswer, StaticOptions, check
+from uncork.edge.static import HASHED_NAMES, FileAnswer, HashedBy, StaticOptions, check
 from uncork.semantics.dates import format_date
 
 SMALL = 100
@@ -341,6 +342,33 @@ def test_names_with_a_hash_are_for_ever(site: FileSite) -> None:
 
 
 @pytest.mark.parametrize(
+    ("hashed_by", "kept"),
+    [
+        ((), []),
+        ((HashedBy.DJANGO,), ["app.55e7cbb9ba48.css"]),
+        ((HashedBy.VITE,), ["assets/index-BfX3kd9a.js"]),
+        ((HashedBy.DJANGO, HashedBy.VITE), ["app.55e7cbb9ba48.css", "assets/index-BfX3kd9a.js"]),
+    ],
+)
+def test_whose_hashes_are_known(tmp_path: Path, hashed_by: tuple[HashedBy, ...], kept: list[str]) -> None:
+    with FileSite(tmp_path / "s", hashed_by=hashed_by) as site:
+        names = ["app.55e7cbb9ba48.css", "assets/index-BfX3kd9a.js", "dir-BfX3kd9a.x/app.js"]
+        for name in names:
+            site.write(name)
+        found = [site.get(f"/static/{name}")["cache-control"] for name in names]
+        assert [name for name, value in zip(names, found, strict=True) if "immutable" in str(value)] == kept
+
+
+def test_whose_hashes_are_known_is_an_option(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "index-BfX3kd9a.js").touch()
+    os.utime(files / "index-BfX3kd9a.js", (1e9, 1e9))
+    with Edge("static", str(files), "--static-hashed-by", "vite", cwd=tmp_path) as edge:
+        assert "immutable" in str(edge.ask("/index-BfX3kd9a.js")["cache-control"])
+
+
+@pytest.mark.parametrize(
     ("name", "by_django", "by_vite"),
     [
         (b"app.55e7cbb9ba48.css", True, False),
@@ -360,8 +388,8 @@ def test_names_with_a_hash_are_for_ever(site: FileSite) -> None:
     ],
 )
 def test_what_is_a_hash(name: bytes, by_django: bool, by_vite: bool) -> None:
-    assert (HASHED_BY_DJANGO.search(name) is not None) == by_django
-    assert (HASHED_BY_VITE.search(name) is not None) == by_vite
+    assert (HASHED_NAMES[HashedBy.DJANGO].search(name) is not None) == by_django
+    assert (HASHED_NAMES[HashedBy.VITE].search(name) is not None) == by_vite
 
 
 def test_the_names_are_those_that_django_makes() -> None:
@@ -378,7 +406,7 @@ def test_the_names_are_those_that_django_makes() -> None:
 
     for name in ("css/app.css", "LICENSE", "a.min.js"):
         hashed = Storage().hashed_name(name, ContentFile(b"content"))
-        assert HASHED_BY_DJANGO.search(hashed.rpartition("/")[2].encode()), hashed
+        assert HASHED_NAMES[HashedBy.DJANGO].search(hashed.rpartition("/")[2].encode()), hashed
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ from uncork.cli.values import (
 from uncork.edge.resolve import Symlinks
 from uncork.edge.setup import BufferSetup, CacheSetup, LogFormat, Mount
 from uncork.edge.sockets import Address
+from uncork.edge.static import HashedBy
 from uncork.wire.limits import Limits
 
 # The groups of the help, by the first part of the key.
@@ -204,6 +205,11 @@ class Options:
     static_max_age: int = _row(
         "static.max-age", WHOLE_SECONDS, 0, "How long browsers may keep a file without asking; a file with a "
         "hash in its name is kept for ever.", said="0s", everywhere=True,
+    )  # fmt: skip
+    static_hashed_by: tuple[HashedBy, ...] = _row(
+        "static.hashed-by", one_of(HashedBy), (HashedBy.DJANGO,), "Whose hashes in names are known: those of "
+        "Django's ManifestStaticFilesStorage, of Vite, or both.", said=HashedBy.DJANGO.value, many=True,
+        everywhere=True,
     )  # fmt: skip
     default_ttl: int = _row(
         "cache.default-ttl", WHOLE_SECONDS, _STORING.default_ttl,

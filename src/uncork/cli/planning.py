@@ -191,7 +191,9 @@ def _template(
         static=static,
         internal_files=options.internal_files,
         static_only=static_only,
-        files=FilesSetup(options.symlinks, options.dot_files, options.static_max_age),
+        files=FilesSetup(
+            options.symlinks, options.dot_files, options.static_max_age, options.static_hashed_by
+        ),
         limits=Limits(
             head_bytes=options.head_bytes,
             target_bytes=options.target_bytes,

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from uncork.caching.storable import CacheOptions
 from uncork.edge.resolve import Symlinks
+from uncork.edge.static import HashedBy
 from uncork.wire.limits import Limits
 
 # The environment variables that carry the descriptors of the Setup and of the channel into a worker.
@@ -94,6 +95,7 @@ class FilesSetup:
     symlinks: Symlinks = Symlinks.INSIDE
     dot_files: bool = False
     max_age: int | None = 0
+    hashed_by: tuple[HashedBy, ...] = (HashedBy.DJANGO,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,20 @@ class FileReason(Enum):
     UNREADABLE = "file-unreadable"  # no descriptors left, a broken disk
 
 
-# `app.55e7cbb9ba48.css`, the first 12 digits of the MD5 of the content, as ManifestStaticFilesStorage
-# writes. Not all of them decimal: `export.202611240700.csv` is a time stamp.
-HASHED_BY_DJANGO = re.compile(rb"\.(?=[0-9]*[a-f])[0-9a-f]{12}(?:\.[^.]+)?$")
-# `index-BfX3kd9a.js`, as Vite and Rollup write. Not a default: `my-Document.pdf` looks like it too.
-HASHED_BY_VITE = re.compile(rb"[-.](?=[a-z_-]*[A-Z0-9])[A-Za-z0-9_-]{8}\.[a-z0-9]+(?:\.map)?$")
+class HashedBy(Enum):
+    """Who puts a hash of the content into names, so that a file of that name never changes."""
+
+    DJANGO = "django"
+    VITE = "vite"
+
+
+HASHED_NAMES = {
+    # `app.55e7cbb9ba48.css`, the first 12 digits of the MD5 of the content, as ManifestStaticFilesStorage
+    # writes. Not all of them decimal: `export.202611240700.csv` is a time stamp.
+    HashedBy.DJANGO: re.compile(rb"\.(?=[0-9]*[a-f])[0-9a-f]{12}(?:\.[^.]+)?$"),
+    # `index-BfX3kd9a.js`, as Vite and Rollup write. Not a default: `my-Document.pdf` looks like it too.
+    HashedBy.VITE: re.compile(rb"[-.](?=[a-z_-]*[A-Z0-9])[A-Za-z0-9_-]{8}\.[a-z0-9]+(?:\.map)?$"),
+}
 
 # The best first. Source: RFC 7932, RFC 8878, RFC 1952
 _ENDINGS = {b"br": b".br", b"zstd": b".zst", b"gzip": b".gz"}
@@ -56,16 +65,17 @@ class StaticOptions:
 
     `dot_files` serves names that begin with a dot; without it only those in `/.well-known/` are.
     The policies for dot files and hashed names look at the URL; `symlinks` says which links below the
-    roots are followed. `index` stands for its directory; None for no such thing. `max_age` is in seconds;
-    0 has clients ask again each time, None leaves the field out. `precompressed` sends `a.css.br`,
-    `.zst` or `.gz` for `a.css`. `small` is up to how many bytes content is read to memory.
+    roots are followed. `index` stands for its directory; None for no such thing. Whose name was
+    `hashed_by` one of these is immutable. `max_age` of others is in seconds; 0 has clients ask again each
+    time, None leaves the field out. `precompressed` sends `a.css.br`, `.zst` or `.gz` for `a.css`. `small` is
+    up to how many bytes content is read to memory.
     """
 
     prefixes: tuple[tuple[bytes, str], ...]
     symlinks: Symlinks = Symlinks.INSIDE
     dot_files: bool = False
     index: bytes | None = b"index.html"
-    immutable: tuple[re.Pattern[bytes], ...] = (HASHED_BY_DJANGO,)
+    hashed_by: tuple[HashedBy, ...] = (HashedBy.DJANGO,)
     max_age: int | None = 0
     precompressed: bool = True
     small: int = 64 * 1024
@@ -198,7 +208,7 @@ class StaticSite:
         return None
 
     def _caching(self, name: bytes, steady: bool) -> tuple[Field, ...]:
-        if steady and any(pattern.search(name) is not None for pattern in self._options.immutable):
+        if steady and any(HASHED_NAMES[by].search(name) is not None for by in self._options.hashed_by):
             return (_IMMUTABLE,)
         return self._cache_control
 

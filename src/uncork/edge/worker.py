@@ -70,6 +70,7 @@ class Worker:
                 symlinks=setup.files.symlinks,
                 dot_files=setup.files.dot_files,
                 max_age=setup.files.max_age,
+                hashed_by=setup.files.hashed_by,
             )
         )
         self.table: ClockTable | None = None
