@@ -7,14 +7,22 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections import Counter, deque
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 
 from support.eventseer import PRIVATE, SITE, Page, Site, Visitor, environment, first_event, number
+from support.uncork_process import REAL, Uncork
+from uncork.caching.directives import NO_DIRECTIVES
+from uncork.caching.freshness import Freshness
+from uncork.caching.reuse import Reuse, judge, stale_if_error_allowed
+from uncork.caching.storable import CacheOptions, plan_storing
 from uncork.pages.clock import Verdict
 from uncork.purging.table import ClockTable
+from uncork.semantics.fields import Fields
+from uncork.semantics.messages import Request, Response
 
 
 def test_every_page_is_well_made_linked_and_shareable(site: Site, visitor: Visitor) -> None:
@@ -24,8 +32,10 @@ def test_every_page_is_well_made_linked_and_shareable(site: Site, visitor: Visit
         url = queue.popleft()
         answer = visitor.get(url)
         assert answer.status == 200, url
-        assert answer.fields["Cache-Control"].startswith("public, max-age=0, s-maxage="), url
-        assert 0 < int(answer.fields["Cache-Control"].rpartition("=")[2]) <= 86_400
+        assert answer.fields["Cache-Control"] == "public, max-age=0", url  # browsers ask again
+        lifetime, *stale = answer.fields["CDN-Cache-Control"].split(", ")
+        assert 0 < int(lifetime.removeprefix("max-age=")) <= 86_400
+        assert stale == ["stale-while-revalidate=60", "stale-if-error=86400"]
         assert "Set-Cookie" not in answer.fields and "Cookie" not in (answer.fields["Vary"] or ""), url
         assert urlsplit(url).path == "/robots.txt" or answer.tags != [""], url
         if not answer.fields["Content-Type"].startswith("text/html"):
@@ -48,6 +58,40 @@ def test_every_page_is_well_made_linked_and_shareable(site: Site, visitor: Visit
                     seen.add(target)
                     queue.append(target)
     assert len(seen) > 60
+
+
+def test_a_page_stands_in_for_a_failing_site_and_while_it_is_renewed(visitor: Visitor, event: str) -> None:
+    answer = visitor.get(event)
+    fields = Fields([(name.lower().encode(), value.encode()) for name, value in answer.fields.items()])
+    request = Request(b"GET", b"http", b"localhost", event.encode(), None, b"1.1", Fields())
+    now = time.time()
+    freshness = plan_storing(request, Response(200, fields), now, now, CacheOptions())
+    assert isinstance(freshness, Freshness)
+    midnight = now + freshness.lifetime
+    assert judge(NO_DIRECTIVES, freshness, midnight - 5) is Reuse.FRESH
+    assert judge(NO_DIRECTIVES, freshness, midnight + 5) is Reuse.STALE_WHILE_REVALIDATE
+    assert judge(NO_DIRECTIVES, freshness, midnight + 90) is Reuse.REVALIDATE
+    assert stale_if_error_allowed(freshness, midnight + 80_000)
+
+
+def test_what_the_tour_says_of_killing_the_site(visitor: Visitor, event: str) -> None:
+    data = visitor.site.data
+    places = {"EVENTSEER_DATA": str(data), "UNCORK_STATE_DIR": str(data / ".uncork")}
+    serve = ("serve", "--bind", "127.0.0.1:0")
+    with Uncork(*serve, cwd=SITE, program=REAL, environment=places) as uncork:
+        behind = Visitor(Site(int(uncork.address.rpartition(":")[2]), data, ""))
+        assert "fwd=" in behind.get(event).fields["Cache-Status"]
+        tour = [sys.executable, "manage.py", "tour"]
+        said = subprocess.run(
+            tour, cwd=SITE, env=environment(data), capture_output=True, text=True, timeout=30
+        )
+        command = re.search(r"^  Kill the site +(.*)", said.stdout, re.MULTILINE)
+        assert command is not None
+        subprocess.run(command[1], cwd=SITE, env=environment(data), shell=True, check=True, timeout=30)
+        answer = behind.get(event)
+        assert answer.status == 200 and answer.fields["Cache-Status"].startswith("Uncork; hit")
+        uncork.wait_for(r"the origin \(process \d+\) was killed by SIGKILL; starting it again now")
+        uncork.wait_for("the origin answers again")
 
 
 @pytest.mark.parametrize("path", ["/me/", "/me/csrf/", "/login/", "/sign-up/"])

@@ -24,6 +24,11 @@ from events.models import Attachment, Comment, Event, Organisation, Person, Role
 
 View = Callable[..., HttpResponse]
 
+# Seconds, after midnight: the page of yesterday may be shown while that of today is made, and for a day while
+# the site is down. With `s-maxage` neither would be allowed: it implies `proxy-revalidate`.
+# Source: RFC 9213, RFC 5861, RFC 9111 §5.2.2.10
+_WHEN_STALE = "stale-while-revalidate=60, stale-if-error=86400"
+
 
 def tag(thing: Model | str) -> str:
     """The tag of an object, `event-42`; a string is a tag already."""
@@ -48,7 +53,8 @@ def public(view: View) -> View:
         request.cache_tags = {}  # a dict for its order
         response = view(request, *args, **kwargs)
         if request.method in ("GET", "HEAD") and response.status_code in (200, 301):
-            response["Cache-Control"] = f"public, max-age=0, s-maxage={_seconds_to_midnight()}"
+            response["Cache-Control"] = "public, max-age=0"  # browsers ask again each time
+            response["CDN-Cache-Control"] = f"max-age={_seconds_to_midnight()}, {_WHEN_STALE}"
             if request.cache_tags:
                 response["Cache-Tag"] = ", ".join(request.cache_tags)
         return response

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from events.models import Event
 
-_TOUR = """
+_TOUR = r"""
   Look          {site}/
                 {site}{page}
                 {site}/admin/          admin / admin  (for this machine only)
@@ -23,6 +23,8 @@ _TOUR = """
   Or save it    {site}/admin/events/event/{pk}/change/
   A miss again  the same curl
   How it is     {uncork} status --state-dir {state}
+  Kill the site kill -9 $({uncork} status --state-dir {state} | sed -n 's/^origin.*process \([0-9]*\).*/\1/p')
+  A hit still   the same curl, at once: what is stored is served while the site starts again
 """
 
 
