@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from support.storing import DATE, ETAG, FRESH, NOW, at, cc, cdn, get, plan, stored
 from uncork.caching.directives import DELTA_MAX, NO_DIRECTIVES
-from uncork.caching.freshness import Freshness, is_fresh
+from uncork.caching.freshness import Freshness
 from uncork.caching.reuse import Reuse, judge, stale_if_error_allowed
 from uncork.caching.storable import (
     ABOUT_THE_REQUEST,
@@ -100,8 +100,8 @@ def test_any_other_final_status_is_stored_with_explicit_freshness_and_goes_stale
     """Source: RFC 9111 §3, §4.2"""
     for field in (FRESH, (b"expires", at(60)), cc(b"s-maxage=60"), cdn(b"max-age=60")):
         freshness = stored(field, DATE, status=status)
-        assert is_fresh(freshness, NOW + 59.9)
-        assert not is_fresh(freshness, NOW + 60)
+        assert judge(NO_DIRECTIVES, freshness, NOW + 59.9) is Reuse.FRESH
+        assert judge(NO_DIRECTIVES, freshness, NOW + 60) is not Reuse.FRESH
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_what_must_not_be_stored_never_is(
     if {b"must-revalidate", b"proxy-revalidate", b"s-maxage=30", b"no-cache"} & said:
         assert not stale_if_error_allowed(found, NOW + found.lifetime)
     if {b"max-age=0", b"max-age=x"} & said and b"s-maxage=30" not in said and not found.targeted:
-        assert not is_fresh(found, NOW)
+        assert judge(NO_DIRECTIVES, found, NOW) is not Reuse.FRESH
     assert 0 <= found.lifetime <= DELTA_MAX and 0 <= found.corrected_initial_age <= DELTA_MAX
     assert Freshness.from_bytes(found.to_bytes()) == found
 

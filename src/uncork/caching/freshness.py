@@ -126,11 +126,6 @@ def age_value(freshness: Freshness, now: float) -> bytes:
     return b"%d" % current_age(freshness, now)
 
 
-def is_fresh(freshness: Freshness, now: float) -> bool:
-    """Source: RFC 9111 §4.2"""
-    return freshness.lifetime > current_age(freshness, now)
-
-
 def remaining(freshness: Freshness, now: float) -> int:
     """Whole seconds until it goes stale, negative when it did: the `ttl` of Cache-Status.
 
@@ -143,7 +138,7 @@ def fresh_until(freshness: Freshness) -> float:
     """The time at which it goes stale, in seconds since the epoch; -inf when it always needs validation.
 
     For a memo: fresh at every now with `response_time - CLOCK_STEP <= now < fresh_until`, as far as the
-    request has no directives of its own.
+    request has no directives of its own. Source: RFC 9111 §4.2
     """
     if freshness.no_cache or freshness.lifetime <= freshness.corrected_initial_age:
         return -inf

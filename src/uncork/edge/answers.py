@@ -15,7 +15,7 @@ class OpenFile:
     """An open regular file, closed when the last of its holders lets go.
 
     Whoever creates it holds it; `acquire` adds a holder and `release` takes one away. Size and times are
-    those of the moment it was opened: `unchanged` tells whether they still hold.
+    those of the moment it was opened.
     """
 
     __slots__ = ("_holders", "fd", "mtime_ns", "size")
@@ -36,11 +36,6 @@ class OpenFile:
         if self._holders == 0:
             os.close(self.fd)
             self.fd = -1
-
-    def unchanged(self) -> bool:
-        """Whether the file was not written to since it was opened (one fstat)."""
-        status = os.fstat(self.fd)
-        return status.st_mtime_ns == self.mtime_ns and status.st_size == self.size
 
 
 @dataclass(frozen=True, slots=True)

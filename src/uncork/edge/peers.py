@@ -96,11 +96,6 @@ class Peers:
         fields.append((PEER_FIELD, exchange.client.address))
         return await peer.send(request_head(method, request.target, fields), method=method, retry=True)
 
-    def close(self) -> None:
-        for pool in self._pools:
-            if pool is not None:
-                pool.close()
-
 
 def _outcome(upstream: Upstream) -> str:
     return (upstream.fields.get(OUTCOME_FIELD) or b"").decode()

@@ -65,9 +65,6 @@ class Notifier:
     def stopping(self) -> None:
         self._send("STOPPING=1", "STATUS=finishing open requests")
 
-    def status(self, text: str) -> None:
-        self._send(f"STATUS={text}")
-
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 

@@ -29,19 +29,6 @@ class Address:
     port: int = 0
 
     @property
-    def numeric(self) -> bool:
-        """Whether a connection needs no name look-up."""
-        if self.host is None:
-            return True
-        for family in (socket.AF_INET, socket.AF_INET6):
-            try:
-                socket.inet_pton(family, self.host)
-            except OSError:
-                continue
-            return True
-        return False
-
-    @property
     def authority(self) -> bytes:
         """A `Host` value for requests of our own, such as a health check."""
         if self.host is None:

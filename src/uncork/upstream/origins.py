@@ -80,11 +80,6 @@ class Origins:
         """One for each address, in their order."""
         return [pool.snapshot() for pool in self.pools]
 
-    def retire(self) -> None:
-        """See `Pool.retire`."""
-        for pool in self.pools:
-            pool.retire()
-
     def close(self) -> None:
         """See `Pool.close`."""
         for pool in self.pools:
