@@ -92,7 +92,7 @@ def test_an_application_without_django(tmp_path: Path, code: str, asgi: bool) ->
         ),
         ("mysite.broken:app", r"ZeroDivisionError: division by zero \(mysite/broken.py, line 2\)"),
         ("mysite.lacking:app", r"ModuleNotFoundError: No module named 'missing_module' \(mysite/lacking.py"),
-        ("mysite.slip:app", "SyntaxError"),
+        ("mysite.slip:app", r"SyntaxError: invalid syntax \(mysite/slip.py, line 1\)$"),
         ("mysite.leaves:app", "the project can't be imported: I leave"),
     ],
 )
@@ -112,6 +112,11 @@ def test_a_wrong_application(tmp_path: Path, application: str, said: str) -> Non
         (
             "raise KeyError('SECRET')",
             r"importing the settings 'mysite.settings': KeyError: 'SECRET' \(mysite/",
+        ),
+        (
+            "X = dict(",
+            r"importing the settings 'mysite.settings': SyntaxError: '\(' was never closed"
+            r" \(mysite/settings.py, line \d+\)$",
         ),
         ("import not_installed", "No module named 'not_installed'"),
         ("INSTALLED_APPS = ['no_such_app']", "No module named 'no_such_app'"),

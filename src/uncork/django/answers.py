@@ -35,10 +35,15 @@ def in_words(error: BaseException) -> str:
     """What went wrong and where, in one line: `KeyError: 'SECRET' (mysite/settings.py, line 3)`."""
     words = "".join(traceback.format_exception_only(error)).strip().splitlines()
     said = words[-1] if words else type(error).__name__
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_theirs(frame.filename)]
-    if not frames or isinstance(error, SyntaxError):
-        return said
-    return f"{said} ({os.path.relpath(frames[-1].filename)}, line {frames[-1].lineno})"
+    if isinstance(error, SyntaxError) and error.filename is not None:  # no frame is in what can't be compiled
+        where: tuple[str, int | None] = (error.filename, error.lineno)
+    else:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_theirs(frame.filename)]
+        if not frames:
+            return said
+        where = (frames[-1].filename, frames[-1].lineno)
+    file, line = where
+    return f"{said} ({os.path.relpath(file) if _is_theirs(file) else file}, line {line})"
 
 
 def _is_theirs(filename: str) -> bool:
