@@ -128,6 +128,38 @@ def test_settings_that_can_not_be_imported(tmp_path: Path, settings: str, said: 
         describe(find_project(make_project(tmp_path, settings), {}), None)
 
 
+@pytest.mark.parametrize(
+    ("included", "said"),
+    [
+        (
+            "syntax error here(",
+            r"importing the URLs 'mysite.urls': SyntaxError: .* \(mysite/more.py, line 1\)$",
+        ),
+        ("\n1 / 0", r"ZeroDivisionError: division by zero \(mysite/more.py, line 2\)$"),
+        ("import missing_module", r"No module named 'missing_module' \(mysite/more.py, line 1\)$"),
+        ("urls = []", "'mysite.more' .*does not appear to have any patterns in it"),
+    ],
+)
+def test_urls_that_can_not_be_imported(tmp_path: Path, included: str, said: str) -> None:
+    project = make_project(tmp_path)
+    (project / "mysite" / "urls.py").write_text(
+        "from django.urls import include, path\nurlpatterns = [path('a/', include('mysite.more'))]\n"
+    )
+    (project / "mysite" / "more.py").write_text(included)
+    with pytest.raises(BadConfiguration, match=said):
+        describe(find_project(project, {}), None)
+
+
+def test_settings_without_urls(tmp_path: Path) -> None:
+    """An application that only reads settings, and one that is all of a site without a ROOT_URLCONF."""
+    project = make_project(tmp_path, "del ROOT_URLCONF\nWSGI_APPLICATION = 'mysite.app.app'\n")
+    code = "from django.conf import settings\nassert settings.STATIC_URL\ndef app(environ, start): pass\n"
+    (project / "mysite" / "app.py").write_text(code)
+    assert describe(find_project(project, {}), None).django
+    (project / "mysite" / "app.py").write_text("import django\ndjango.setup()\n" + code)
+    assert describe(find_project(project, {}), None).django
+
+
 def test_missing_settings(tmp_path: Path) -> None:
     project = Project(make_project(tmp_path), "mysite.production")
     with pytest.raises(BadConfiguration, match=r"no settings module 'mysite\.production'"):

@@ -1,6 +1,6 @@
 """What a project is: its application, and where its files are. Run as `python -m uncork.django.describe`.
 
-Lives here: reading the settings, importing the application. Doesn't know: what is done with it.
+Lives here: reading the settings, importing the application and its URLs. Doesn't know: what is done with it.
 """
 
 # mypy: disable-error-code="import-untyped"
@@ -33,6 +33,7 @@ def describe(arguments: list[str]) -> Mapping[str, Any]:
         return {**kind, "django": False}
     if not settings.configured:
         return {**kind, "django": False}
+    _load_urls(settings)
     try:
         return {**kind, "django": True, **_of_settings(settings)}
     except Exception as error:
@@ -79,6 +80,22 @@ def _load(application: str) -> Any:
         meant = f"; did you mean '{name}:{offered[0]}'?" if offered else ""
         raise Refused(f"the module {name!r} has no application {attribute!r}{meant}")
     return found
+
+
+def _load_urls(settings: Any) -> None:
+    """Import what the first request would: with a URLconf that can't be, every answer is a 500."""
+    from django.apps import apps
+    from django.urls import get_resolver
+
+    root = getattr(settings, "ROOT_URLCONF", None)
+    if root is None or not apps.ready:  # the settings are there, and the application makes no use of them
+        return
+    resolvers = [get_resolver()]
+    try:
+        while resolvers:
+            resolvers += [found for found in resolvers.pop().url_patterns if hasattr(found, "url_patterns")]
+    except Exception as error:
+        raise Refused(f"importing the URLs {root!r}: {in_words(error)}") from None
 
 
 def _is_asgi(application: Any) -> bool:
