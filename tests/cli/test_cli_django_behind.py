@@ -1,5 +1,6 @@
 """`uncork serve` with a real Django project behind gunicorn, the real workers in front."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,31 @@ def test_a_project_is_served(tmp_path: Path, application: tuple[str, ...]) -> No
         assert uncork.get("/static/mysite/style.css").startswith("body")
         assert any(line.startswith("origin: ") and "Booting worker" in line for line in uncork.lines)
         assert uncork.stop() == 0
+
+
+def test_a_release_that_is_broken_does_not_replace_what_works(tmp_path: Path) -> None:
+    project = make_project(tmp_path, SETTINGS)
+    urls = project / "mysite" / "urls.py"
+    works = urls.read_text()
+    with Uncork(
+        *("serve", "--bind", "127.0.0.1:0", "--workers", "1", "--origin-workers", "1"),
+        cwd=project,
+        program=REAL,
+    ) as uncork:
+        for fault, said in (
+            ("syntax error here(", r"SyntaxError: .* \(mysite/urls.py, line \d+\)"),
+            ("urlpatterns = [path('', lambda request: 1 / 0)]", "the new origin is up, but / answers 500"),
+        ):
+            urls.write_text(works + fault)
+            uncork.send(signal.SIGHUP)
+            uncork.wait_for(said)
+            uncork.wait_for("uncork: not reloaded")
+            uncork.wait_for("uncork: running as before: ")
+            assert uncork.get() == f"a page of {uncork.address}"
+        urls.write_text(works.replace("a page of", "another of"))
+        uncork.send(signal.SIGHUP)
+        uncork.wait_for("uncork: reloaded: ")
+        assert uncork.get() == f"another of {uncork.address}"
 
 
 def test_the_health_check_asks_for_a_host_that_the_site_knows(tmp_path: Path) -> None:

@@ -194,6 +194,10 @@ def test_a_crashed_origin_is_started_again_at_the_same_address(tmp_path: Path, o
         assert after["address"] == before["address"]
         assert after["state"] == "healthy" and after["restarts"] == 1
         assert uncork.get()
+        (tmp_path / "answers").write_text("500")
+        os.kill(after["pid"], signal.SIGKILL)
+        uncork.wait_for("the origin answers again, but / answers 500$")
+        assert uncork.status(tmp_path / ".uncork")["origins"][0]["state"] == "failing"
 
 
 @pytest.mark.parametrize(

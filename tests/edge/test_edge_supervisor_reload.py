@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.uncork_process import ORIGIN_SCRIPT, PATIENCE, Uncork, free_port
+from support.uncork_process import ORIGIN_SCRIPT, PATIENCE, Uncork, free_port, run_uncork
 
 
 @pytest.fixture
@@ -150,6 +150,36 @@ def test_what_is_bad_leaves_the_old_ones_running(
         uncork.send(signal.SIGHUP)
         uncork.wait_for("uncork: reloaded")
         assert uncork.get().split()[1] != "1"
+
+
+def test_an_origin_that_fails_does_not_follow_one_that_does_not(tmp_path: Path, config: Path) -> None:
+    with Uncork("serve", cwd=tmp_path) as uncork:
+        (tmp_path / "answers").write_text("503")
+        uncork.send(signal.SIGHUP)
+        uncork.wait_for("the new origin is up, but / answers 503, and the old one's answer was no 5xx")
+        uncork.wait_for("not reloaded: what ran before goes on running")
+        assert uncork.wait_for("uncork: running as before")[0] == "uncork: running as before"
+        assert uncork.get().split()[1] == "1"
+        (origin,) = uncork.status(tmp_path / ".uncork")["origins"]
+        assert origin["state"] == "healthy" and origin["probe"] == {"path": "/", "status": 200}
+
+        (tmp_path / "answers").write_text("404")
+        uncork.send(signal.SIGHUP)
+        uncork.wait_for("uncork: reloaded: ")
+
+
+def test_an_origin_that_fails_may_follow_one_that_does(tmp_path: Path, config: Path) -> None:
+    (tmp_path / "answers").write_text("500")
+    with Uncork("serve", cwd=tmp_path, wait=False) as uncork:
+        uncork.wait_for("uncork: ready, but / answers 500: http://127.0.0.1:")
+        (origin,) = uncork.status(tmp_path / ".uncork")["origins"]
+        assert origin["state"] == "failing" and origin["probe"]["status"] == 500
+        assert "failing (/ answered 500 when it started)" in run_uncork("status", cwd=tmp_path).stdout
+        uncork.send(signal.SIGHUP)
+        uncork.wait_for("uncork: reloaded, but / answers 500: http://127.0.0.1:")
+        (tmp_path / "answers").write_text("200")
+        uncork.send(signal.SIGHUP)
+        uncork.wait_for("uncork: reloaded: http://127.0.0.1:")
 
 
 def test_workers_that_do_not_start_leave_the_old_ones_running(tmp_path: Path, config: Path) -> None:

@@ -23,7 +23,8 @@ REAL = (sys.executable, "-m", "uncork")
 # Far more than anything takes on a busy machine; a test that fails waits so long.
 PATIENCE = 30.0
 
-# An origin for --origin-cmd that starts fast: it answers "origin PID" to anything.
+# An origin for --origin-cmd that starts fast: it answers "origin PID" to anything, with the status that is in
+# the file `answers` of its directory, or 200.
 ORIGIN_SCRIPT = """
 import os, signal, socket, sys
 sock = socket.socket(socket.AF_UNIX)
@@ -35,8 +36,9 @@ while True:
     connection, _ = sock.accept()
     connection.recv(65536)
     body = b"origin %d" % os.getpid()
-    head = b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"
-    connection.sendall(head % len(body) + body)
+    status = int(open("answers").read()) if os.path.exists("answers") else 200
+    head = b"HTTP/1.1 %d X\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"
+    connection.sendall(head % (status, len(body)) + body)
     connection.close()
 """
 

@@ -42,10 +42,7 @@ def show(found: dict[str, Any]) -> None:
 
 def summary(found: dict[str, Any]) -> list[str]:
     """The lines above the tables."""
-    origins = [
-        f"{one['address']} {one['state']}, process {one['pid'] or '-'}, {_times(one['restarts'], 'restart')}"
-        for one in found["origins"]
-    ] or found["external_origins"]
+    origins = [_origin(one) for one in found["origins"]] or found["external_origins"]
     lines = [
         f"uncork {found['version']}, process {found['pid']}: {found['state']} for "
         f"{_duration(found['uptime_seconds'])}, generation {found['generation']}",
@@ -98,6 +95,17 @@ def flattened(counters: dict[str, Any], prefix: str = "") -> list[tuple[str, int
         else:
             found.append((prefix + name, value))
     return found
+
+
+def _origin(one: dict[str, Any]) -> str:
+    probe = one["probe"]
+    why = (
+        f" ({probe['path']} answered {probe['status']} when it started)" if one["state"] == "failing" else ""
+    )
+    return (
+        f"{one['address']} {one['state']}{why}, process {one['pid'] or '-'}, "
+        f"{_times(one['restarts'], 'restart')}"
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -33,6 +33,7 @@ class OriginFailed(Exception):
 class OriginState(Enum):
     STARTING = "starting"
     HEALTHY = "healthy"
+    FAILING = "failing"  # it answers, and its answer to the health check was a 5xx
     RESTARTING = "restarting"
     STOPPED = "stopped"
 
@@ -65,6 +66,7 @@ class Origin:
         self._process: Process | None = None
         self._restarts = 0
         self._started = 0.0
+        self._answered: int | None = None  # the status of its last health check
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -75,7 +77,6 @@ class Origin:
         except BaseException:
             await self._end(0.0)
             raise
-        self.state = OriginState.HEALTHY
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -92,12 +93,25 @@ class Origin:
         if self._process is not None:
             kill(self._process)
 
+    @property
+    def but(self) -> str:
+        """What is to be added when it is said to be ready: nothing, or `, but / answers 500`."""
+        return (
+            f", but {self._plan.probe} answers {self._answered}" if self.state is OriginState.FAILING else ""
+        )
+
+    def worse_than(self, other: "Origin | None") -> bool:
+        """Whether it fails where the other didn't."""
+        healthy = other is not None and other.state is OriginState.HEALTHY
+        return healthy and self.state is OriginState.FAILING
+
     def snapshot(self) -> dict[str, Any]:
         running = self._process is not None and self._process.returncode is None
         return {
             "state": self.state.value,
             "generation": self.generation,
             "address": self.address,
+            "probe": {"path": self._plan.probe, "status": self._answered},
             "pid": self._process.pid if running and self._process else None,
             "restarts": self._restarts,
             "uptime_seconds": round(asyncio.get_running_loop().time() - self._started, 3) if running else 0.0,
@@ -158,13 +172,17 @@ class Origin:
         exited = asyncio.create_task(process.wait())
         answered = asyncio.create_task(
             wait_healthy(
-                parse_origin(self.address), seconds=self._plan.start_seconds, host=self._plan.host.encode()
+                parse_origin(self.address),
+                self._plan.probe,
+                self._plan.start_seconds,
+                host=self._plan.host.encode(),
             )
         )
         try:
             await asyncio.wait([exited, answered], return_when=asyncio.FIRST_COMPLETED)
             if answered.done():
-                await answered
+                self._answered = status = await answered
+                self.state = OriginState.HEALTHY if status < 500 else OriginState.FAILING
                 return
             # What it said last is why it ended.
             await asyncio.wait([self._shower], timeout=1.0)
@@ -199,8 +217,7 @@ class Origin:
                 self._say(str(failure))
                 await stop(self._process, 0.0)
             else:
-                self.state = OriginState.HEALTHY
-                self._say("the origin answers again")
+                self._say(f"the origin answers again{self.but}")
 
 
 def _remove(path: str) -> None:

@@ -17,14 +17,15 @@ class BadConfiguration(Exception):
 class OriginPlan:
     """How to start the origin. `{socket}` in an argument of `command` stands for the path it must listen on.
 
-    `host` is the Host field of the health check. A start may take `start_seconds`, and after SIGTERM the
-    origin has `stop_seconds` to finish.
+    `host` is the Host field of the health check, `probe` its path. A start may take `start_seconds`, and
+    after SIGTERM the origin has `stop_seconds` to finish.
     """
 
     command: tuple[str, ...]
     directory: str
     environment: dict[str, str] = field(default_factory=dict)
     host: str = "localhost"
+    probe: str = "/"
     start_seconds: float = 60.0
     stop_seconds: float = 30.0
 

@@ -4,8 +4,9 @@ Lives here: the order in which things start, are exchanged, and stop. Doesn't kn
 from, how a process is kept running, and what a worker serves.
 
     start     sockets → origin, until it answers → workers, until they are ready → "ready"
-    SIGHUP    a new plan → a new origin beside the old one → new workers on the same sockets
-              → the old workers drain → the old origin stops. Whatever fails leaves the old ones running.
+    SIGHUP    a new plan → a new origin beside the old one, which must not fail where the old one didn't
+              → new workers on the same sockets → the old workers drain → the old origin stops.
+              Whatever fails leaves the old ones running.
     SIGTERM   workers drain → origin stops → exit 0. A second one: at once.
     SIGUSR1   workers open their logs anew
 """
@@ -174,6 +175,10 @@ class Supervisor:
             if plan.origin is not None:
                 origin = Origin(plan.origin, self._state_dir.origin_socket(number), number, self._say)
                 await origin.start()
+                if origin.worse_than(self._generation.origin if self._generation is not None else None):
+                    raise OriginFailed(
+                        f"the new origin is up{origin.but}, and the old one's answer was no 5xx"
+                    )
             template = dataclasses.replace(
                 plan.template,
                 count=plan.workers,
@@ -235,6 +240,8 @@ class Supervisor:
         assert self._generation is not None
         self._state = State.RUNNING
         plan = self._generation.plan
+        if self._generation.origin is not None:
+            how += self._generation.origin.but
         where = ", ".join(
             name if name.startswith("unix:") else f"http://{name}" for name in self._sockets.names()
         )
