@@ -17,9 +17,7 @@ from uncork.caching.freshness import age_value, remaining
 from uncork.caching.invalidation import invalidated_groups, invalidated_urls
 from uncork.caching.reuse import Reuse, judge
 from uncork.caching.status import cache_status
-from uncork.caching.vary import vary_names
-from uncork.edge.answers import Answer, FilePart, OpenFile
-from uncork.edge.compressing import is_worth_compressing
+from uncork.edge.answers import Answer
 from uncork.edge.decide import (
     FORWARD,
     Fetch,
@@ -34,22 +32,17 @@ from uncork.edge.decide import (
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import Exchange
 from uncork.edge.fetching import Fetcher, Flown, OriginSaid, PageOptions, close, may_stand_in
-from uncork.edge.forwarding import Forwarder, client_fields, with_status
+from uncork.edge.forwarding import Forwarder, with_status
 from uncork.edge.passing import Absence, Mark
 from uncork.edge.peers import Peers
-from uncork.edge.representation import Representation, answer
+from uncork.edge.storedpages import PageAnswers
 from uncork.net.loop import Loop
 from uncork.pages.clock import Verdict
 from uncork.pages.keys import matches
-from uncork.pages.page import Page
 from uncork.pages.pagefile import CorruptPage
 from uncork.pages.tags import group_tag, url_tags
 from uncork.purging.table import ClockTable
-from uncork.semantics.dates import parse_date
-from uncork.semantics.etags import parse_etag, with_coding
-from uncork.semantics.fields import Field, Fields
 from uncork.semantics.messages import Request, Response
-from uncork.semantics.negotiation import preferred_coding
 from uncork.stores.contract import StoredPage
 from uncork.stores.disk import DiskStore
 from uncork.stores.lookup import Found, find
@@ -58,8 +51,6 @@ from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError
 from uncork.upstream.pool import Pool
 
-# A page up to this size is sent from memory, a larger one by sendfile. Bytes.
-SMALL = 64 * 1024
 # How often a request may find that what it waited for is not for it.
 _MOST_TRIES = 3
 
@@ -86,6 +77,7 @@ class PageCache:
         self.peers = peers
         self.report = report
         self.fetcher = Fetcher(loop, options, store, table, forwarder, report)
+        self._answers = PageAnswers(options.keep_tags, options.compress)
         self.remember: Callable[[Exchange, Answer, Found, StoredPage], None] | None = None
         self.remember_pass: Callable[[Exchange, Mark, Absence], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -260,7 +252,7 @@ class PageCache:
                     self._pass(exchange, why)
                 return None
             page = flown.page
-            if not leads and not self._answers(flown, exchange, directives):
+            if not leads and not self._suits(flown, exchange, directives):
                 return find(self.store, request)
             waits = any(name in request.fields for name in _CONDITIONAL)
             while waits and not reader.complete and reader.error is None:
@@ -272,7 +264,7 @@ class PageCache:
                 if not self._answer(exchange, found, stored, told, member):
                     self._pass(exchange, why)
                 return None
-            fields = self._varying(page, client_fields(page.fields, self.options.keep_tags))
+            fields = self._answers.fields(page)
             exchange.outcome = why.value
             lines = exchange.dated(with_status(fields, self._forwarded(flown, why, not leads)))
             if request.method == b"HEAD":
@@ -289,7 +281,7 @@ class PageCache:
             exchange.finish()
             return None
 
-    def _answers(self, flown: Flown, exchange: Exchange, directives: Directives) -> bool:
+    def _suits(self, flown: Flown, exchange: Exchange, directives: Directives) -> bool:
         """Whether a fetch that was under way is one for this request too.
 
         It may be for other inputs, or from before a purge. And what may not be reused without validation
@@ -369,44 +361,16 @@ class PageCache:
         """
         request = exchange.request
         page = stored.page
-        coding = preferred_coding(
-            request.fields.get(b"accept-encoding"), [c for c in (b"br", b"gzip") if c in stored.bodies]
-        )
-        offset, length = stored.bodies[coding or b""]
-        content: bytes | FilePart
-        if length <= SMALL:
-            try:
-                content = stored.read(coding or b"")
-            except CorruptPage:
-                stored.close()
-                self.store.remove(found.key)
-                return False
-        else:
-            content = FilePart(OpenFile(os.dup(stored.fd)), offset, length)
-        fields, etag = self.fields_of(page, stored, coding)
         now = time.time()
+        try:
+            made = self._answers.make(request, stored, why, now)
+        except CorruptPage:
+            stored.close()
+            self.store.remove(found.key)
+            return False
         if member is None:
             detail = None if why is Why.HIT else why.value.encode()
             member = cache_status(True, ttl=remaining(page.freshness, now), detail=detail)
-        if page.status == 200:
-            modified = page.fields.get(b"last-modified")
-            date = parse_date(page.fields.get(b"date") or b"", now)
-            made = answer(
-                request,
-                Representation(
-                    tuple(fields), content, etag, None if modified is None else parse_date(modified, now)
-                ),
-                now,
-                at_origin=False,
-                date=now if date is None else date,
-            )
-        elif request.method == b"HEAD":
-            made = Answer(page.status, why, Fields((*fields, (b"content-length", b"%d" % length))))
-            if isinstance(content, FilePart):
-                content.file.release()
-        else:
-            made = Answer(page.status, why, Fields(fields), content)
-        made.reason = why
         plain = why is Why.HIT and request.method == b"GET" and made.status == page.status
         if plain and self.remember is not None:
             self.remember(exchange, made, found, stored)
@@ -414,33 +378,6 @@ class PageCache:
         stored.close()
         exchange.answer(made)
         return True
-
-    def fields_of(
-        self, page: Page, stored: StoredPage, coding: bytes | None
-    ) -> tuple[list[Field], bytes | None]:
-        """The fields of a stored page for the client, without those that change with time, and its tag."""
-        fields = [
-            item
-            for item in client_fields(page.fields, self.options.keep_tags)
-            if item[0] not in (b"etag", b"last-modified", b"accept-ranges")
-        ]
-        etag = page.fields.get(b"etag")
-        if etag is None or parse_etag(etag) is None:
-            etag = stored.etag()
-        if coding is not None:
-            etag = with_coding(etag, coding)
-            fields.append((b"content-encoding", coding))
-        return self._varying(page, fields), etag
-
-    def _varying(self, page: Page, fields: list[Field]) -> list[Field]:
-        """With Accept-Encoding in Vary where the page has, or will have, variants of our making."""
-        if self.fetcher.compressor is None or not is_worth_compressing(page):
-            return fields
-        if b"accept-encoding" in (vary_names(page.fields) or ()):
-            return fields
-        vary = page.fields.get(b"vary")
-        kept = [item for item in fields if item[0] != b"vary"]
-        return [*kept, (b"vary", b"Accept-Encoding" if vary is None else vary + b", Accept-Encoding")]
 
 
 # The outcomes of which a home says that it could not share the response.
