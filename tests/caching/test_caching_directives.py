@@ -121,6 +121,8 @@ def test_a_targeted_field_silences_cache_control() -> None:
     void = [(b"cache-control", b"no-store"), (b"cdn-cache-control", b"max-age=9,")]
     assert response_directives(Fields(void)) == (Directives(no_store=True), False)
     assert response_directives(Fields()) == (NO_DIRECTIVES, False)
+    three = [*both, (b"uncork-cache-control", b"max-age=7")]
+    assert response_directives(Fields(three)) == (Directives(max_age=7), True)
 
 
 @pytest.mark.parametrize(

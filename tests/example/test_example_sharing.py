@@ -33,7 +33,7 @@ def test_every_page_is_well_made_linked_and_shareable(site: Site, visitor: Visit
         answer = visitor.get(url)
         assert answer.status == 200, url
         assert answer.fields["Cache-Control"] == "public, max-age=0", url  # browsers ask again
-        lifetime, *stale = answer.fields["CDN-Cache-Control"].split(", ")
+        lifetime, *stale = answer.fields["Uncork-Cache-Control"].split(", ")
         assert 0 < int(lifetime.removeprefix("max-age=")) <= 86_400
         assert stale == ["stale-while-revalidate=60", "stale-if-error=86400"]
         assert "Set-Cookie" not in answer.fields and "Cookie" not in (answer.fields["Vary"] or ""), url

@@ -54,7 +54,7 @@ def public(view: View) -> View:
         response = view(request, *args, **kwargs)
         if request.method in ("GET", "HEAD") and response.status_code in (200, 301):
             response["Cache-Control"] = "public, max-age=0"  # browsers ask again each time
-            response["CDN-Cache-Control"] = f"max-age={_seconds_to_midnight()}, {_WHEN_STALE}"
+            response["Uncork-Cache-Control"] = f"max-age={_seconds_to_midnight()}, {_WHEN_STALE}"
             if request.cache_tags:
                 response["Cache-Tag"] = ", ".join(request.cache_tags)
         return response

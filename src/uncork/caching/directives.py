@@ -1,4 +1,4 @@
-"""Cache directives: `Cache-Control` of requests and responses, and `CDN-Cache-Control`.
+"""Cache directives: `Cache-Control` of requests and responses, and the targeted fields.
 
 Lives here: how a directive is read, and what a bad or repeated one counts as: always the more careful.
 Doesn't know: what follows from a directive.
@@ -43,6 +43,10 @@ class Directives:
 
 NO_DIRECTIVES = Directives()
 
+# The fields that are for this cache, the first that has a say first. Ours is taken off before the client sees
+# it; the other is for the caches on the way, too. Source: RFC 9213 §2.2, §3.1
+TARGETS = (b"uncork-cache-control", b"cdn-cache-control")
+
 _FLAGS = {
     name: name.decode().replace("-", "_")
     for name in (
@@ -83,7 +87,7 @@ def parse_directives(value: bytes | None) -> Directives:
 
 
 def parse_targeted(value: bytes | None) -> Directives | None:
-    """A combined `CDN-Cache-Control`; None when it is absent, empty or void, and so has no say.
+    """A combined targeted field; None when it is absent, empty or void, and so has no say.
 
     It is a structured field and read strictly: one error, or a known directive with a value of the wrong
     type, voids it. Source: RFC 9213 §2.1
@@ -114,9 +118,10 @@ def parse_targeted(value: bytes | None) -> Directives | None:
 def response_directives(fields: Fields) -> tuple[Directives, bool]:
     """What a response says to this cache, and whether a targeted field said it; then `Cache-Control` and
     `Expires` have no say at all. Source: RFC 9213 §2.2, §3.1"""
-    targeted = parse_targeted(fields.get(b"cdn-cache-control"))
-    if targeted is not None:
-        return targeted, True
+    for name in TARGETS:
+        targeted = parse_targeted(fields.get(name))
+        if targeted is not None:
+            return targeted, True
     return parse_directives(fields.get(b"cache-control")), False
 
 
@@ -131,7 +136,7 @@ def parse_delta_seconds(value: bytes) -> int | None:
 def may_transform(fields: Fields) -> bool:
     """Whether content may be sent in another coding than it came in. `no-transform` is for whoever passes
     the message on, so a targeted field doesn't lift it. Source: RFC 9110 §7.7, RFC 9111 §5.2.2.6"""
-    if b"cache-control" not in fields and b"cdn-cache-control" not in fields:
+    if b"cache-control" not in fields and not any(name in fields for name in TARGETS):
         return True
     return not (
         parse_directives(fields.get(b"cache-control")).no_transform

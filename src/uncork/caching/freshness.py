@@ -35,7 +35,7 @@ class Freshness:
     `response_time` is when the response was received, since the epoch; `corrected_initial_age` how old
     it was by then; `lifetime`, `stale_while_revalidate` and `stale_if_error` are whole, in 0..DELTA_MAX.
     `must_revalidate`: never used stale. `no_cache`: never used without validation. `targeted`: a
-    `CDN-Cache-Control` said so.
+    a targeted field said so.
 
         0      8  response_time           IEEE 754 double
         8      8  corrected_initial_age   IEEE 754 double

@@ -27,7 +27,7 @@ _CODINGS = (b"br", b"gzip")
 
 
 class PageAnswers:
-    """`keep_tags` leaves those of the origin to the client; `compresses`: pages get variants of our making."""
+    """`keep_tags` leaves the tags to the client. `compresses`: pages get variants of our making."""
 
     def __init__(self, keep_tags: bool, compresses: bool) -> None:
         self._keep_tags = keep_tags
