@@ -13,7 +13,7 @@ import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from uncork.edge.exchange import LINGER, Exchange
+from uncork.edge.exchange import Exchange
 from uncork.edge.forwarding import PEER_FIELD
 from uncork.net.connection import RECEIVE_BYTES, Connection
 from uncork.net.loop import Loop
@@ -282,12 +282,12 @@ class Client(Connection):
         self.buffer = b""
         self.head_since = 0.0
         self.service.refuse(self, refused)
-        self.linger(LINGER)
+        self.linger()
 
     def _finish(self) -> None:
         """Close after what is queued; at once when nothing is and nothing unread can reset it."""
         if self.sending or self.buffer:
-            self.linger(LINGER)
+            self.linger()
         else:
             self.close()
 

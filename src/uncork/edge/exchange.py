@@ -26,8 +26,6 @@ _MOST_BUFFERED = 256 * 1024
 OUTCOME_FIELD = b"uncork-outcome"
 # The status in the log where nothing was answered, as nginx has it. No client ever gets it.
 _CLIENT_CLOSED_REQUEST = 499
-# How long a client that isn't heard to its end may go on sending before the connection is closed. Seconds.
-LINGER = 2.0
 
 
 class ClientGone(Exception):
@@ -351,7 +349,7 @@ class Exchange:
         client.service.ended(self)
         if not self._over:
             client.exchange = None
-            client.linger(LINGER)
+            client.linger()
             return
         client.exchange_done(self.keep_alive)
 
