@@ -1,6 +1,7 @@
 """Requests over real connections to a real worker: one after another, many at once, broken, too large."""
 
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -407,3 +408,27 @@ def test_what_the_origin_is_told_about_the_client(edge: Edge, origin: WebOrigin)
     assert asked["x-own"] == "yes"
     for name in ("te", "keep-alive", "proxy-connection", "upgrade", "expect", "uncork-peer", "connection"):
         assert asked[name] is None, name
+
+
+def test_empty_lines_before_a_request_are_ignored_for_so_long(edge: Edge, origin: WebOrigin) -> None:
+    """They are no request, and keep no connection open. Source: RFC 9112 §2.2"""
+    small = head("Host: h", path="/files/small.txt")
+    with edge.connect() as client:
+        for lines in (b"", b"\r\n", b"\r\n" * 100_000, b"", b"\r\n"):
+            for data in (lines, small):
+                client.send(data)
+            assert client.reply().status == 200
+        client.send(b"\r\n")
+        assert edge.ask("/files/small.txt").status == 200
+        client.send(small)
+        assert client.reply().status == 200
+        time.sleep(3.5)  # longer than a head may take: none is under way
+        client.send(small)
+        assert client.reply().status == 200
+        began = time.monotonic()
+        with pytest.raises(ConnectionError):
+            while True:
+                client.send(b"\r\n")
+                time.sleep(0.1)
+                assert time.monotonic() - began < 10
+        assert client.seen == b""

@@ -181,9 +181,7 @@ class Client(Connection):
 
     def _read_buffered_heads(self) -> None:
         while self.exchange is None and self.buffer and not self.closing and not self.sending:
-            buffer = self.buffer
-            while buffer.startswith(b"\r\n"):  # at least one empty line is to be ignored: RFC 9112 §2.2
-                buffer = buffer[2:]
+            buffer = self.buffer[_empty_lines(self.buffer) :]
             end = buffer.find(_BLANK_LINE)
             limits = self.service.limits
             if (len(buffer) if end < 0 else end + 4) > limits.head_bytes:
@@ -194,10 +192,10 @@ class Client(Connection):
                     self.refuse(Refused(431, "the request's fields are too large"))
                 return
             if end < 0:
-                self.buffer = buffer
+                self.buffer = buffer or _CRLF  # with that, what comes next is no fast path's
                 if b"\n" in buffer and _broken(buffer):
                     self.refuse(Refused(400, "a line that does not end in CRLF"))
-                elif not self.head_since and buffer:
+                elif not self.head_since:
                     self.head_since = self.active
                 elif self.ended:
                     self.close()
@@ -322,12 +320,24 @@ class Client(Connection):
             return self.exchange.overdue(now)
         elif self.head_since:
             if now - self.head_since > limits.head_seconds:
+                if self.buffer == _CRLF:  # there was none
+                    self.close()
+                    return True
                 self.refuse(Refused(408, "the request's head took too long"))
                 return True
         elif now - self.active > limits.idle_seconds:
             self.close()
             return True
         return False
+
+
+def _empty_lines(data: bytes) -> int:
+    """The bytes of the empty lines that `data` begins with. Before a request line at least one is to be
+    ignored. Source: RFC 9112 §2.2"""
+    at = 0
+    while data.startswith(_CRLF, at):
+        at += 2
+    return at
 
 
 def _broken(head: bytes) -> bool:
