@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.django_project import make_project
+from support.edge_client import Client
 from support.uncork_process import REAL, Uncork
 
 SETTINGS = "ALLOWED_HOSTS = ['127.0.0.1']\n"
@@ -48,6 +49,20 @@ def test_a_release_that_is_broken_does_not_replace_what_works(tmp_path: Path) ->
         uncork.send(signal.SIGHUP)
         uncork.wait_for("uncork: reloaded: ")
         assert uncork.get() == f"another of {uncork.address}"
+
+
+def test_a_plain_health_check_is_answered(tmp_path: Path) -> None:
+    """`GET / HTTP/1.0`, as some load balancers ask, of a site that knows its address."""
+    project = make_project(tmp_path, SETTINGS)
+    with Uncork(
+        *("serve", "--bind", "127.0.0.1:0", "--workers", "1", "--origin-workers", "1"),
+        cwd=project,
+        program=REAL,
+    ) as uncork:
+        with Client(uncork.address) as client:
+            client.send(b"GET / HTTP/1.0\r\n\r\n")
+            assert client.reply().status == 200
+        assert uncork.stop() == 0
 
 
 def test_the_health_check_asks_for_a_host_that_the_site_knows(tmp_path: Path) -> None:

@@ -183,6 +183,26 @@ def test_a_host_is_needed_and_one_only(edge: Edge) -> None:
                 assert client.ended()
 
 
+@pytest.mark.parametrize("lines", [("1.0",), ("1.0", "Host:"), ("1.1", "Host:")])
+def test_a_request_that_names_no_host_is_for_the_address_it_came_to(
+    edge: Edge, origin: WebOrigin, tmp_path: Path, lines: tuple[str, ...]
+) -> None:
+    """So a site that knows its address answers a plain health check. Source: RFC 9110 §7.2, RFC 9112 §3.3"""
+    version, *fields = lines
+    path = origin.new(lambda asked, line: line.send(reply(f"{asked['host']}".encode())))
+    with edge.connect() as client:
+        client.send(head(*fields, path=path, version=version))
+        assert client.reply().body == edge.address.encode()
+        assert origin.last(path)["x-forwarded-host"] == edge.address
+    with edge.connect() as client:
+        for _ in range(4 if version == "1.1" else 1):  # a memo may be made of it
+            client.send(head(*fields, path=path, version=version))
+            assert client.reply().body == edge.address.encode()
+    with serve(tmp_path, origin.url, bind=f"unix:{tmp_path}/s"), Client(f"unix:{tmp_path}/s") as client:
+        client.send(head(*fields, path=path, version=version))
+        assert client.reply().body == b"localhost"
+
+
 def test_http_1_0(edge: Edge, origin: WebOrigin) -> None:
     """Source: RFC 9112 §9.3, appendix C.2"""
     page = origin.new(reply(b"page", "Cache-Control: max-age=60"))

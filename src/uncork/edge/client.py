@@ -18,6 +18,7 @@ from uncork.edge.forwarding import PEER_FIELD
 from uncork.net.connection import RECEIVE_BYTES, Connection
 from uncork.net.loop import Loop
 from uncork.semantics.messages import Request
+from uncork.semantics.targets import normalised_authority
 from uncork.wire.known import NO_CONDITION, VALUE_BYTES, Head, Shape, volatile_line
 from uncork.wire.requests import NO_CONTENT, Refused, without_named
 
@@ -236,6 +237,8 @@ class Client(Connection):
         except Refused as refused:
             self.refuse(refused)
             return
+        if not target.authority:
+            target = target._replace(authority=self._local_authority())
         if terms.named is not None:
             fields = without_named(terms.named, fields)
         if self.internal:
@@ -253,6 +256,15 @@ class Client(Connection):
             if self.exchange is not exchange:  # it was refused
                 return
         service.serve(exchange)
+
+    def _local_authority(self) -> bytes:
+        """Whom a request is for that names no host: where it came to. Source: RFC 9112 §3.3"""
+        if self.sock.family == socket.AF_UNIX:
+            return b"localhost"
+        host, port, *_ = self.sock.getsockname()
+        host = host.removeprefix("::ffff:").partition("%")[0]
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return normalised_authority(authority.encode(), b"http")
 
     def exchange_done(self, persists: bool) -> None:
         """The answer of the current exchange is written (or queued), its content read or given up."""

@@ -191,7 +191,12 @@ class Service:
         """Where a memo for this request belongs; NO_PROFILE when the request isn't plain."""
         head = exchange.head
         request = exchange.request
-        if request.version != b"1.1" or exchange.client.internal or b"://" in head.line:
+        if (
+            request.version != b"1.1"
+            or exchange.client.internal
+            or b"://" in head.line
+            or not request.fields.get(b"host")  # whom it is for depends on the connection
+        ):
             return NO_PROFILE, b""
         profile = self.hot.profile(head.block)
         if profile.told and not self.trusts(exchange.client.address):
