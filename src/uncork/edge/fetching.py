@@ -76,7 +76,7 @@ class PageOptions:
 
 
 class Fetcher:
-    """The fetches of one worker. `table`, `store` and `options` are those of its pages."""
+    """The fetches of one worker."""
 
     def __init__(
         self,

@@ -31,20 +31,17 @@ from uncork.edge.decide import (
 )
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import Exchange
-from uncork.edge.fetching import Fetcher, Flown, OriginSaid, PageOptions, close, may_stand_in
-from uncork.edge.forwarding import Forwarder, with_status
+from uncork.edge.fetching import Fetcher, Flown, OriginSaid, close, may_stand_in
+from uncork.edge.forwarding import with_status
 from uncork.edge.passing import Absence, Mark
 from uncork.edge.peers import Peers
 from uncork.edge.storedpages import PageAnswers
-from uncork.net.loop import Loop
 from uncork.pages.clock import Verdict
 from uncork.pages.keys import matches
 from uncork.pages.pagefile import CorruptPage
 from uncork.pages.tags import group_tag, url_tags
-from uncork.purging.table import ClockTable
 from uncork.semantics.messages import Request, Response
 from uncork.stores.contract import StoredPage
-from uncork.stores.disk import DiskStore
 from uncork.stores.lookup import Found, find
 from uncork.upstream.collapse import Flight, NotShared, Unfinished
 from uncork.upstream.exchange import Exchange as Upstream
@@ -59,24 +56,15 @@ class PageCache:
     """The pages of a site, for one worker. `remember` is called with each answer that may be memoised, and
     `remember_pass` with each request that is passed without a look at the store, and for how long."""
 
-    def __init__(
-        self,
-        loop: Loop,
-        options: PageOptions,
-        store: DiskStore,
-        table: ClockTable,
-        forwarder: Forwarder,
-        peers: Peers,
-        report: Callable[[str], None],
-    ) -> None:
-        self.loop = loop
-        self.options = options
-        self.store = store
-        self.table = table
-        self.forwarder = forwarder
+    def __init__(self, fetcher: Fetcher, peers: Peers) -> None:
+        self.fetcher = fetcher
         self.peers = peers
-        self.report = report
-        self.fetcher = Fetcher(loop, options, store, table, forwarder, report)
+        self.loop = fetcher.loop
+        self.options = options = fetcher.options
+        self.store = fetcher.store
+        self.table = fetcher.table
+        self.forwarder = fetcher.forwarder
+        self.report = fetcher.report
         self._answers = PageAnswers(options.keep_tags, options.compress)
         self.remember: Callable[[Exchange, Answer, Found, StoredPage], None] | None = None
         self.remember_pass: Callable[[Exchange, Mark, Absence], None] | None = None

@@ -18,7 +18,7 @@ from typing import Any
 from uncork.edge.accesslog import AccessLog
 from uncork.edge.channel import WorkerChannel
 from uncork.edge.client import Client
-from uncork.edge.fetching import PageOptions
+from uncork.edge.fetching import Fetcher, PageOptions
 from uncork.edge.forwarding import Forwarder
 from uncork.edge.internal import InternalFiles, InternalOptions
 from uncork.edge.pages import PageCache
@@ -121,7 +121,7 @@ class Worker:
             self.report,
             time.time,
         )
-        return PageCache(
+        fetcher = Fetcher(
             self.loop,
             PageOptions(
                 cache.storing,
@@ -133,9 +133,9 @@ class Worker:
             self.store,
             self._table(),
             forwarder,
-            Peers(setup.internal_paths, setup.index),
             self.report,
         )
+        return PageCache(fetcher, Peers(setup.internal_paths, setup.index))
 
     def _origins(self, addresses: Iterable[str]) -> Origins:
         options = PoolOptions(idle_limit=self.setup.origin_idle_seconds)

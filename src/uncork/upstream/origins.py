@@ -6,13 +6,13 @@ Doesn't know: which requests may be sent twice (nothing was sent yet when a conn
 
 from collections.abc import Callable, Iterable
 
-from uncork.net.loop import current
 from uncork.upstream.addresses import Address
-from uncork.upstream.exchange import BodySource, Exchange, Interim
+from uncork.upstream.exchange import Exchange
 from uncork.upstream.pool import Pool, PoolOptions, PoolSnapshot
+from uncork.upstream.sending import Sender
 
 
-class Origins:
+class Origins(Sender):
     """A pool for each address. All requests go to the same one until it can't be connected to; then to
     the next, and so on, until all were tried once."""
 
@@ -22,43 +22,11 @@ class Origins:
             raise ValueError("an origin needs at least one address")
         self._preferred = 0
 
-    async def send(
-        self,
-        head: bytes,
-        body: bytes | BodySource | None = None,
-        *,
-        method: bytes,
-        retry: bool = False,
-        upgrade: bool = False,
-        interim: Interim | None = None,
-    ) -> Exchange:
-        """See `Pool.send`."""
-        exchange = self.start(head, body, method=method, retry=retry, upgrade=upgrade, interim=interim)
-        await exchange.begun()
-        return exchange
-
-    def start(
-        self,
-        head: bytes,
-        body: bytes | BodySource | None = None,
-        *,
-        method: bytes,
-        retry: bool = False,
-        upgrade: bool = False,
-        interim: Interim | None = None,
-        listener: Callable[[Exchange], None] | None = None,
-    ) -> Exchange:
-        """See `Pool.start`."""
-        exchange = Exchange(head, body, method, retry, upgrade, interim)
+    def submit(self, exchange: Exchange) -> None:
         first = self._preferred
         if len(self.pools) > 1:
             exchange.elsewhere = self._others(first)
         self.pools[first].submit(exchange)
-        if listener is not None:
-            exchange.listener = listener
-            if exchange.error is not None:
-                current().call_soon(listener, exchange)
-        return exchange
 
     def _others(self, first: int) -> Callable[[Exchange], bool]:
         last = first

@@ -10,15 +10,15 @@ import errno
 import os
 import socket
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from uncork.net.loop import Loop, current
 from uncork.upstream.addresses import Address
 from uncork.upstream.connection import Connection
-from uncork.upstream.exchange import BodySource, Exchange, Interim
+from uncork.upstream.exchange import Exchange
 from uncork.upstream.failures import OriginError, OriginFailure
 from uncork.upstream.known import KnownHeads
+from uncork.upstream.sending import Sender
 
 # Seconds between two tries of a Unix socket whose queue of connections is full.
 _BACKLOG_PAUSE = 0.005
@@ -54,7 +54,7 @@ class PoolSnapshot:
     waiting: int
 
 
-class Pool:
+class Pool(Sender):
     """Connections to one address, for one loop."""
 
     def __init__(self, address: Address, options: PoolOptions | None = None) -> None:
@@ -83,48 +83,6 @@ class Pool:
         self._retired = False
         self._requests = self._reused = self._retries = self._opened = 0
         self._errors: Counter[OriginFailure] = Counter()
-
-    async def send(
-        self,
-        head: bytes,
-        body: bytes | BodySource | None = None,
-        *,
-        method: bytes,
-        retry: bool = False,
-        upgrade: bool = False,
-        interim: Interim | None = None,
-    ) -> Exchange:
-        """Send a request and return when the head of its response is there. Raises OriginError, or what
-        the body's source raised.
-
-        `head` ends with the empty line; `body` is bytes, or an iterator of bytes, framed as `head` says.
-        `retry`: the method is idempotent. It is sent once more, on a new connection, when a reused one
-        turns out to be closed before a byte of a response. `upgrade`: a 101 is welcome. `interim` is
-        called with each interim response. Cancelling closes the exchange.
-        """
-        exchange = self.start(head, body, method=method, retry=retry, upgrade=upgrade, interim=interim)
-        await exchange.begun()
-        return exchange
-
-    def start(
-        self,
-        head: bytes,
-        body: bytes | BodySource | None = None,
-        *,
-        method: bytes,
-        retry: bool = False,
-        upgrade: bool = False,
-        interim: Interim | None = None,
-        listener: Callable[[Exchange], None] | None = None,
-    ) -> Exchange:
-        """As `send`, but at once and without a task: `listener` is told of all that happens."""
-        exchange = Exchange(head, body, method, retry, upgrade, interim)
-        self.submit(exchange)
-        if listener is not None:
-            exchange.listener = listener
-            if exchange.error is not None:
-                current().call_soon(listener, exchange)
-        return exchange
 
     def submit(self, exchange: Exchange) -> None:
         """Send an exchange that was made elsewhere; it may fail before this returns."""
