@@ -357,6 +357,10 @@ def test_a_unix_socket(tmp_path: Path, origin: WebOrigin) -> None:
         Client(f"unix:{tmp_path}/s") as client,
     ):
         assert [client.ask(path).body for _ in range(3)] == [b"page"] * 3
+        # Who is behind it has no address to tell of.
+        client.ask(path, "X-Forwarded-For: 6.6.6.6", method="POST")
+        asked = origin.last(path)
+        assert asked["x-forwarded-for"] is None and asked["x-forwarded-host"] == "h"
         client.request(path)
         client.sock.shutdown(socket.SHUT_WR)
         assert client.reply().body == b"page"

@@ -18,6 +18,7 @@ from uncork.edge.internal import NAMING, CannotSend, InternalFiles, names_a_file
 from uncork.edge.setup import BufferSetup
 from uncork.edge.spool import Spool
 from uncork.edge.streaming import Streamer
+from uncork.edge.trust import UNIX
 from uncork.net.loop import current
 from uncork.pages.tags import TAG_FIELDS
 from uncork.semantics.fields import Field, Fields, names, spelled
@@ -88,10 +89,16 @@ def origin_head(exchange: Exchange, method: bytes, fields: Fields, trusted: bool
     peer = exchange.client.address
     if trusted and (before := fields.get(b"x-forwarded-for")) is not None:
         peer = before + b", " + peer
-    return (
-        b"%b %b HTTP/1.1\r\nHost: %b\r\n%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n"
-        b"X-Forwarded-Host: %b\r\n%b\r\n"
-        % (method, request.target, request.authority, lines, peer, request.scheme, request.authority, more)
+    forwarded_for = b"" if peer == UNIX else b"X-Forwarded-For: %b\r\n" % peer
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n%b\r\n" % (
+        method,
+        request.target,
+        request.authority,
+        lines,
+        forwarded_for,
+        request.scheme,
+        request.authority,
+        more,
     )
 
 

@@ -8,7 +8,8 @@ import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 
-# What stands for the address of a client that came by a Unix socket.
+# What stands for the address of a client that came by a Unix socket, and has none: X-Forwarded-For, in which
+# applications expect one, is left out.
 UNIX = b"unix"
 
 
