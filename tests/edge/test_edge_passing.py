@@ -91,14 +91,20 @@ def test_who_is_not_trusted_is_not_taken_for_who_is(tmp_path: Path, origin: WebO
                 assert stranger.ask(path, line).body == b"http"
 
 
-@pytest.mark.parametrize(("trusted", "scheme"), [("unix", "https"), ("127.0.0.1", "http")])
+@pytest.mark.parametrize(
+    ("trusted", "told"), [("unix", b"https 192.0.2.1, 192.0.2.2"), ("127.0.0.1", b"http None")]
+)
 def test_a_proxy_that_comes_by_a_unix_socket_is_believed_where_that_was_said(
-    tmp_path: Path, origin: WebOrigin, trusted: str, scheme: str
+    tmp_path: Path, origin: WebOrigin, trusted: str, told: bytes
 ) -> None:
-    path = origin.new(lambda asked, line: line.send(reply(f"{asked['x-forwarded-proto']}".encode())))
-    bind = f"unix:{tmp_path}/u.sock"
+    def answer(asked: Asked, line: Line) -> None:
+        line.send(reply(f"{asked['x-forwarded-proto']} {asked['x-forwarded-for']}".encode()))
+
+    path, bind = origin.new(answer), f"unix:{tmp_path}/u.sock"
     with serve(tmp_path, origin.url, "--trust-forwarded", trusted, bind=bind) as edge:
-        assert edge.ask(path, "X-Forwarded-Proto: https").body == scheme.encode()
+        for _ in range(4):
+            more = ("X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1, 192.0.2.2")
+            assert edge.ask(path, *more).body == told
 
 
 @pytest.mark.parametrize(

@@ -193,10 +193,11 @@ class Client(Connection):
                     self.refuse(Refused(431, "the request's fields are too large"))
                 return
             if end < 0:
+                begins = self.buffer.startswith(_CRLF)  # what stood there was no head
                 self.buffer = buffer or _CRLF  # with that, what comes next is no fast path's
                 if b"\n" in buffer and _broken(buffer):
                     self.refuse(Refused(400, "a line that does not end in CRLF"))
-                elif not self.head_since:
+                elif (begins and buffer) or not self.head_since:
                     self.head_since = self.active
                 elif self.ended:
                     self.close()
@@ -330,11 +331,12 @@ class Client(Connection):
                 return True
         elif self.exchange is not None:
             return self.exchange.overdue(now)
+        elif self.head_since and self.buffer == _CRLF:  # empty lines are no head, and no sign of life
+            if now - self.head_since > limits.idle_seconds:
+                self.close()
+                return True
         elif self.head_since:
             if now - self.head_since > limits.head_seconds:
-                if self.buffer == _CRLF:  # there was none
-                    self.close()
-                    return True
                 self.refuse(Refused(408, "the request's head took too long"))
                 return True
         elif now - self.active > limits.idle_seconds:

@@ -88,7 +88,7 @@ def origin_head(exchange: Exchange, method: bytes, fields: Fields, trusted: bool
         lines = field_lines(_to_origin(fields))
     peer = exchange.client.address
     if trusted and (before := fields.get(b"x-forwarded-for")) is not None:
-        peer = before + b", " + peer
+        peer = before if peer == UNIX else before + b", " + peer
     forwarded_for = b"" if peer == UNIX else b"X-Forwarded-For: %b\r\n" % peer
     return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n%b\r\n" % (
         method,
