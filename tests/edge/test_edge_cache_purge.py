@@ -186,9 +186,22 @@ def test_purge_over_http_without_the_token(edge: Edge, origin: WebOrigin, line: 
 
 def test_purge_over_http_of_nothing(edge: Edge) -> None:
     assert purge(edge, "/", "Surrogate-Key:").status == 400
-    with edge.connect() as client:
-        client.send(head(TOKEN, path="/x", method="PURGE", version="1.0"))
-        assert client.reply().status == 400
+
+
+def test_purge_over_http_without_a_host(edge: Edge, origin: WebOrigin) -> None:
+    """It is for the address that it came to, as any request without one."""
+    page = Counter("Cache-Control: max-age=600")
+    path = origin.new(page)
+
+    def ask(*lines: str, method: str = "GET") -> Reply:
+        with edge.connect() as client:
+            client.send(head(*lines, path=path, method=method, version="1.0"))
+            return client.reply()
+
+    assert [ask().body, ask().body] == [b"1", b"1"]
+    found = ask(TOKEN, method="PURGE")
+    assert found.status == 200 and f"url http://{edge.address}{path}".encode() in found.body
+    assert ask().body == b"2"
 
 
 def test_no_purge_over_http_unless_it_was_allowed(edge3: Edge, origin: WebOrigin, tmp_path: Path) -> None:
