@@ -41,6 +41,23 @@ def refused(found: object) -> str:
         (["serve", *ORIGIN, "--wrokers", "2"], "--workers"),
         (["serve", *ORIGIN, "--config", "missing.toml"], "there is no file missing.toml"),
         (["serve", *ORIGIN, "--state-dir", "/proc/uncork"], "can't make the state directory /proc/uncork"),
+        (
+            ["serve", *ORIGIN, "--state-dir", "/dev/null"],
+            "can't make the state directory /dev/null: File exists",
+        ),
+        (
+            ["serve", *ORIGIN, "--state-dir", "/dev/null/a"],
+            "the state directory /dev/null/a: Not a directory",
+        ),
+        (["serve", *ORIGIN, "--access-log", "no/a.log"], "no/a.log: No such file or directory"),
+        (["serve", *ORIGIN, "--access-log", "."], "can't write the access log"),
+        (["serve", *ORIGIN, "--access-log", "/dev/null/a"], "the access log /dev/null/a: Not a directory"),
+        (["serve", *ORIGIN, "--access-log", "no/a.log", "--check"], "no/a.log: No such file or directory"),
+        (
+            ["serve", *ORIGIN, "--internal-files", "/p/=missing"],
+            "the files of /p/: No such file or directory",
+        ),
+        (["static", ".", "--access-log", "no/a.log"], "no/a.log: No such file or directory"),
         (["serve", "--origin", "https://h"], "origins over TLS are not supported yet"),
         (["serve", "--origin-cmd", "no-such-command {socket}"], "there is no command 'no-such-command'"),
         (["static", "missing"], "the files of /: No such file or directory"),
@@ -117,6 +134,37 @@ def stamp_of(state_dir: Path) -> int:
         return table.clock.stamp()
     finally:
         table.close()
+
+
+def occupied(tmp_path: Path, name: str) -> str:
+    """A state directory in which there is something else by the name of what is to be made there."""
+    state_dir = tmp_path / ".uncork"
+    state_dir.mkdir()
+    if name == "supervisor.lock":
+        (state_dir / name).mkdir()
+    else:
+        (state_dir / name).touch()
+    return str(state_dir / name)
+
+
+@pytest.mark.parametrize("name", ["supervisor.lock", "workers", "origin"])
+def test_a_state_directory_that_is_no_such_thing(tmp_path: Path, name: str) -> None:
+    place = occupied(tmp_path, name)
+    assert place in refused(run_uncork("serve", *ORIGIN, "--bind", "127.0.0.1:0", cwd=tmp_path))
+
+
+def test_no_place_for_static_files(tmp_path: Path) -> None:
+    place = occupied(make_project(tmp_path), "static")
+    said = refused(run_uncork("serve", "--bind", "127.0.0.1:0", cwd=tmp_path))
+    assert f"can't make {place}: File exists" in said
+
+
+def test_what_a_worker_can_not_use_is_said_in_a_line(tmp_path: Path) -> None:
+    place = occupied(tmp_path, "pages")
+    found = run_uncork("serve", *ORIGIN, "--bind", "127.0.0.1:0", "--workers", "1", cwd=tmp_path)
+    assert found.returncode == 2
+    assert f"worker 0: can't start: [Errno 20] Not a directory: '{place}" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 @pytest.mark.parametrize("soft", [False, True])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.uncork_process import ORIGIN_SCRIPT, PATIENCE, Uncork, free_port, run_uncork
+from support.uncork_process import ORIGIN_SCRIPT, PATIENCE, REAL, Uncork, free_port, run_uncork
 from uncork.edge.control import ask_supervisor, total
 from uncork.edge.statedir import StateDirError
 
@@ -155,6 +155,28 @@ def test_logs_are_opened_anew(tmp_path: Path) -> None:
         uncork.send(signal.SIGUSR1)
         said = {uncork.wait_for("opened the logs anew").string for _ in range(2)}
         assert said == {"worker 0: opened the logs anew", "worker 1: opened the logs anew"}
+
+
+def test_a_log_that_can_not_be_opened_anew_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "access.log"
+    log.parent.mkdir()
+    with Uncork(
+        *("serve", "--bind", "127.0.0.1:0", "--workers", "1", "--origin", "http://127.0.0.1:1"),
+        *("--static", f"/files={tmp_path}", "--access-log", str(log)),
+        cwd=tmp_path,
+        program=REAL,
+    ) as uncork:
+        log.parent.rename(tmp_path / "moved")
+        uncork.send(signal.SIGUSR1)
+        uncork.wait_for(
+            f"worker 0: can't open the access log {log}, and go on with the old one: No such file"
+        )
+        (tmp_path / "a.txt").write_text("a")
+        assert uncork.get("/files/a.txt") == "a"
+        (worker,) = uncork.status(tmp_path / ".uncork")["workers"]
+        assert worker["snapshot"]["requests"] == 1
+        assert uncork.stop() == 0
+    assert "GET /files/a.txt" in (tmp_path / "moved" / "access.log").read_text()
 
 
 def test_workers_that_do_not_start_end_it(tmp_path: Path) -> None:

@@ -25,11 +25,17 @@ def config(tmp_path: Path) -> Path:
 
 
 def write(
-    path: Path, *, workers: int = 2, bind: str = "127.0.0.1:0", script: str = "origin_script.py"
+    path: Path,
+    *,
+    workers: int = 2,
+    bind: str = "127.0.0.1:0",
+    script: str = "origin_script.py",
+    log: str = "off",
 ) -> None:
     path.write_text(
         f'[server]\nworkers = {workers}\nbind = ["{bind}"]\n'
         f"[origin]\ncommand = \"{sys.executable} -S {path.parent / script} {{socket}}\"\nstart = '5s'\n"
+        f"[log]\naccess = '{log}'\n"
     )
 
 
@@ -129,8 +135,9 @@ def test_another_address(tmp_path: Path, config: Path) -> None:
         ({"script": "missing.py"}, "the origin exited with status 2 before it answered"),
         ({"workers": 0}, r"uncork.toml, line 2: server.workers: 0 is not a whole number from 1 up"),
         ({"bind": "192.0.2.1:80"}, "this machine has no such address"),
+        ({"log": "/nowhere/a.log"}, "can't write the access log /nowhere/a.log: No such file or directory"),
     ],
-    ids=["origin", "configuration", "address"],
+    ids=["origin", "configuration", "address", "log"],
 )
 def test_what_is_bad_leaves_the_old_ones_running(
     tmp_path: Path, config: Path, change: dict[str, object], said: str

@@ -4,6 +4,7 @@ Lives here: where each value comes from that no option gives: the project, its s
 Doesn't know: how options are read, and how a plan is run.
 """
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -51,6 +52,7 @@ def plan_site(options: Options, project: Project, note: Note, *, collecting: boo
         static = (*_static_of(site, project, state_dir, note, collecting=collecting), *_media_of(site))
     _readable(options.static)
     _readable(options.internal_files)
+    _appendable(options.access_log)
     template = _template(options, state_dir, static, asgi=site is not None and site.asgi)
     return Plan(
         addresses=options.bind or (DEFAULT_ADDRESS,),
@@ -65,6 +67,7 @@ def plan_directory(options: Options, directory: Path, state_dir: Path) -> Plan:
     """The plan of `uncork static`: files, and nothing else."""
     mount = Mount("/", str(directory.absolute()))
     _readable((mount,))
+    _appendable(options.access_log)
     return Plan(
         addresses=options.bind or (DEFAULT_ADDRESS,),
         workers=options.workers or cpus(),
@@ -144,6 +147,23 @@ def _readable(mounts: tuple[Mount, ...]) -> None:
             raise BadConfiguration(
                 f"can't read {mount.directory}, the files of {mount.prefix}: {error.strerror}"
             ) from None
+
+
+def _appendable(log: str) -> None:
+    """Whether the file can be written to, or made; nothing is made here."""
+    if log in ("-", "off"):
+        return
+    path = os.path.realpath(log)
+    if os.path.exists(path):
+        error = errno.EISDIR if os.path.isdir(path) else 0 if os.access(path, os.W_OK) else errno.EACCES
+    else:
+        directory = os.path.dirname(path)
+        if not os.path.isdir(directory):
+            error = errno.ENOTDIR if os.path.exists(directory) else errno.ENOENT
+        else:
+            error = 0 if os.access(directory, os.W_OK | os.X_OK) else errno.EACCES
+    if error:
+        raise BadConfiguration(f"can't write the access log {log}: {os.strerror(error)}")
 
 
 def _origin(options: Options, project: Project, site: Site | None, state_dir: Path) -> OriginPlan | None:

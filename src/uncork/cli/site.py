@@ -82,11 +82,13 @@ def describe(project: Project, application: str | None) -> Site:
 
 def collect(project: Project, directory: Path) -> None:
     """Collect the project's static files into the directory. Raises BadConfiguration."""
-    directory.mkdir(parents=True, exist_ok=True)
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         _ask(project, "uncork.django.collect", [str(directory)], COLLECT_SECONDS)
     except BadConfiguration as problem:
         raise BadConfiguration(f"collecting the static files: {problem}") from None
+    except OSError as error:
+        raise BadConfiguration(f"can't make {error.filename}: {error.strerror}") from None
 
 
 def environment_of(project: Project) -> dict[str, str]:

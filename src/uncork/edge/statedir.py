@@ -45,7 +45,10 @@ class StateDir:
     def open(cls, path: Path) -> "StateDir":
         """Make the directory where it is missing, and take its lock. Raises StateDirError."""
         make(path)
-        lock = os.open(path / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            lock = os.open(path / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StateDirError(f"can't open {error.filename}: {error.strerror}") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -62,7 +65,11 @@ class StateDir:
         else:  # a Unix socket can't have so long a path
             state = cls(path, lock, Path(tempfile.mkdtemp(prefix="uncork-")), temporary=True)
         for name in ("workers", "origin"):
-            (state._sockets / name).mkdir(mode=0o700, exist_ok=True)
+            try:
+                (state._sockets / name).mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:
+                os.close(lock)
+                raise StateDirError(f"can't make {error.filename}: {error.strerror}") from None
         return state
 
     @property

@@ -245,7 +245,13 @@ class Worker:
 
     def reopen(self) -> None:
         if self.log is not None:
-            self.log.reopen()
+            try:
+                self.log.reopen()
+            except OSError as error:
+                self.report(
+                    f"can't open the access log {error.filename}, and go on with the old one: "
+                    f"{error.strerror}"
+                )
 
     def snapshot(self) -> dict[str, Any]:
         found = self.service.snapshot()
@@ -281,10 +287,15 @@ class Worker:
             self.table.close(clean=False)
 
 
-async def serve(setup: Setup) -> None:
-    """Serve until told to drain."""
+async def serve(setup: Setup) -> int:
+    """Serve until told to drain; the exit status."""
     channel = await WorkerChannel.from_environment()
-    worker = Worker(current(), setup, Reporter(channel.log), channel.turned)
+    try:
+        worker = Worker(current(), setup, Reporter(channel.log), channel.turned)
+    except OSError as error:  # a file or directory that can't be used, and that no check had foreseen
+        channel.log(f"can't start: {error}")
+        await channel.close()
+        return 1
     channel.on_drain = worker.drain
     channel.on_snapshot = worker.snapshot
     channel.on_reopen = worker.reopen
@@ -297,6 +308,7 @@ async def serve(setup: Setup) -> None:
     await worker.stopped.wait()
     worker.close()
     talking.cancel()
+    return 0
 
 
 def main() -> None:
@@ -307,7 +319,7 @@ def main() -> None:
     # A request makes few cycles: look for them rarely, and hardly ever among what has lived long.
     gc.set_threshold(20_000, 20, 100)
     try:
-        run(serve(Setup.from_environment()))
+        sys.exit(run(serve(Setup.from_environment())))
     except KeyboardInterrupt:
         sys.exit(130)
 
