@@ -47,6 +47,8 @@ def purge(
     if not (urls or prefixes or tags or everything):
         raise BadConfiguration("say what to purge: --url, --prefix, --tag or --all")
     # What can't be read stops it before anything is purged.
+    for name in (*urls, *prefixes):
+        refuse_pattern(name)
     try:
         found = [parse_purge_url(os.fsencode(url)) for url in urls]
         found += [parse_purge_prefix(os.fsencode(prefix)) for prefix in prefixes]
@@ -68,6 +70,17 @@ def purge(
     if everything:
         click.echo(f"{how}: everything")
     return 0
+
+
+def refuse_pattern(url: str) -> None:
+    """A `*` at the end is meant for everything below, as with PURGE over HTTP, and would be a part of the
+    path here: such a purge succeeds and hits nothing."""
+    path = url.partition("?")[0]
+    if path.endswith("*"):
+        raise BadConfiguration(
+            f"{url}: a * is a character like any other here;"
+            f" for everything below, say --prefix {path.rstrip('*')}"
+        )
 
 
 def find_state_dir(given: str | None, config: str | None) -> Path:
