@@ -32,7 +32,15 @@ def refused(found: object) -> str:
     ("arguments", "said"),
     [
         (["serve"], "There is no manage.py in this directory"),
-        (["serve", "mysite.wsgi"], "'mysite.wsgi' is not MODULE:NAME"),
+        (
+            ["serve", "mysite/wsgi.py"],
+            "uncork: APP: 'mysite/wsgi.py' is not MODULE:NAME, like 'mysite.wsgi:app",
+        ),
+        (["serve", "mysite.wsgi:"], "uncork: APP: 'mysite.wsgi:' is not MODULE:NAME"),
+        (
+            ["serve", "mysite.wsgi"],
+            "there is no module 'mysite' for the application 'mysite.wsgi:application'",
+        ),
         (["serve", "mysite.wsgi:application"], "there is no module 'mysite' for the application"),
         (["serve", *ORIGIN, "--bind", "https://:443"], "--bind: 'https://:443': https comes later"),
         (["serve", *ORIGIN, "--bind", "8000"], "--bind: '8000' is not an address"),

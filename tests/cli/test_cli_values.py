@@ -65,6 +65,8 @@ def test_every_unit(number: int, unit: str, space: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
     [
+        (values.APPLICATION, "mysite.wsgi", "mysite.wsgi:application"),
+        (values.APPLICATION, "mysite.wsgi:app.inner", "mysite.wsgi:app.inner"),
         (values.COUNT, 3, 3),
         (values.COUNT, "3", 3),
         (values.WHOLE_SECONDS, "10 min", 600),
@@ -114,7 +116,7 @@ def test_values(kind: values.Kind, text: object, value: object) -> None:
         (values.COMMAND, "sh -c 'a", "No closing quotation"),
         (values.COMMAND, "sh -c a", r"must have \{socket\}"),
         (values.COMMAND, "no-such-command {socket}", "there is no command 'no-such-command'"),
-        (values.APPLICATION, "mysite.wsgi", "MODULE:NAME"),
+        (values.APPLICATION, "mysite.wsgi:", "MODULE:NAME"),
         (values.one_of(Symlinks), "some", "never, inside, always"),
     ],
 )

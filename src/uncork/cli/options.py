@@ -83,7 +83,8 @@ class Row:
 
     @property
     def flag(self) -> str:
-        return f"--{self.name}"
+        """On the command line; the application is an argument there."""
+        return "APP" if self.attribute == "app" else f"--{self.name}"
 
     @property
     def variable(self) -> str:

@@ -45,10 +45,9 @@ def reference() -> str:
             table, _, name = row.key.partition(".")
             if table != group:
                 continue
-            flag = "`APP`" if row.attribute == "app" else f"`{row.flag}`"
             kind = row.kind.metavar.replace("|", "\\|")
             meaning = f"{row.help} `{kind}`{', several' if row.many else ''}"
-            parts.append(f"| `{name}` | `{row.variable}` | {flag} | {row.default} | {meaning} |\n")
+            parts.append(f"| `{name}` | `{row.variable}` | `{row.flag}` | {row.default} | {meaning} |\n")
     return "".join(parts)
 
 

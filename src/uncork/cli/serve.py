@@ -56,8 +56,8 @@ Signals:
 def serve(worker_command: Sequence[str], /, config: str | None, check: bool, **flags: Any) -> int:
     """Serve a Django site: static files, cached pages, and the rest from its application.
 
-    APP is the application, as mysite.wsgi:application or mysite.asgi:application. Left out, it is found by
-    the manage.py in this directory or the one above. It is started by gunicorn.
+    APP is the application, as mysite.wsgi or mysite.asgi:application. Left out, it is found by the manage.py
+    in this directory or the one above. It is started by gunicorn.
     """
     survive_early_signals()
     project = find_project(Path.cwd())

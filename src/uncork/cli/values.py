@@ -158,9 +158,11 @@ def command(value: object, base: Path) -> tuple[str, ...]:
 
 
 def application(value: object, base: Path) -> str:
-    if not re.fullmatch(r"[\w.]+:[\w.]+", text(value, base)):
+    """MODULE:NAME; of a module alone, as for gunicorn, `application`."""
+    module, colon, name = text(value, base).partition(":")
+    if not re.fullmatch(r"[\w.]+", module) or (colon and not re.fullmatch(r"[\w.]+", name)):
         raise ValueError(f"{value!r} is not MODULE:NAME, like 'mysite.wsgi:application'")
-    return str(value)
+    return f"{module}:{name or 'application'}"
 
 
 def one_of(members: type[E]) -> Kind:
@@ -190,4 +192,4 @@ ORIGIN = Kind("URL", origin, "http://127.0.0.1:9000")
 MOUNT = Kind("PREFIX=DIR", mount, "/static/=/srv/site/static")
 NETWORK = Kind("CIDR|unix", network, "10.0.0.0/8")
 COMMAND = Kind("COMMAND", command, "uvicorn mysite.asgi:application --uds {socket}")
-APPLICATION = Kind("MODULE:NAME", application, "mysite.wsgi:application")
+APPLICATION = Kind("MODULE[:NAME]", application, "mysite.wsgi:application")
