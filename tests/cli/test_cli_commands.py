@@ -57,6 +57,11 @@ def refused(found: object) -> str:
             ["serve", *ORIGIN, "--state-dir", "/dev/null/a"],
             "the state directory /dev/null/a: Not a directory",
         ),
+        (["serve", *ORIGIN, "--check", "--state-dir", "/dev/null"], "state directory /dev/null: File exists"),
+        (
+            ["serve", *ORIGIN, "--check", "--state-dir", "/dev/null/a"],
+            "directory /dev/null/a: Not a directory",
+        ),
         (["serve", *ORIGIN, "--access-log", "no/a.log"], "no/a.log: No such file or directory"),
         (["serve", *ORIGIN, "--access-log", "."], "can't write the access log"),
         (["serve", *ORIGIN, "--access-log", "/dev/null/a"], "the access log /dev/null/a: Not a directory"),
@@ -98,7 +103,23 @@ def test_the_version(tmp_path: Path) -> None:
     assert run_uncork("--version", cwd=tmp_path).stdout.startswith("uncork 0.")
 
 
+def test_without_a_command_it_tells_its_help(tmp_path: Path) -> None:
+    found = run_uncork(cwd=tmp_path)
+    assert found.returncode == 2 and found.stdout == ""
+    assert found.stderr == run_uncork("--help", cwd=tmp_path).stdout
+    assert found.stderr.startswith("Usage: uncork ")
+
+
 # --check
+
+
+def test_check_changes_nothing(tmp_path: Path) -> None:
+    arguments = ("--bind", f"unix:{tmp_path}/u.sock", "--access-log", "a.log")
+    assert run_uncork("serve", *ORIGIN, "--check", *arguments, cwd=tmp_path).returncode == 0
+    nested = tmp_path / "a" / "b"
+    found = run_uncork("serve", *ORIGIN, "--check", *arguments, "--state-dir", str(nested), cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert os.listdir(tmp_path) == []
 
 
 def test_check_finds_everything_in_order(tmp_path: Path) -> None:

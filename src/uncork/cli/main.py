@@ -25,11 +25,19 @@ from uncork.edge.worker_processes import WORKER_COMMAND
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
 @click.version_option(__version__, prog_name="uncork", message="%(prog)s %(version)s")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> int | None:
     """A Django site behind one program: its pages as cheap as static files, and taken back when its data
     changes."""
+    if context.invoked_subcommand is not None:
+        return None
+    click.echo(context.get_help(), err=True)  # click's own way is an error of another kind in each version
+    return BAD_INPUT
 
 
 for command in (serve, static, purge, status):

@@ -17,7 +17,7 @@ from uncork.cli.site import find_project
 from uncork.edge.control import ask_supervisor
 from uncork.edge.plan import BadConfiguration, Plan
 from uncork.edge.sockets import ListeningSockets
-from uncork.edge.statedir import StateDir, StateDirError, make
+from uncork.edge.statedir import StateDir, StateDirError, look
 from uncork.edge.supervisor import Supervisor
 from uncork.edge.systemd import inherited_sockets
 from uncork.net.loop import run
@@ -104,7 +104,7 @@ def open_clock(path: Path) -> ClockTable:
 
 def check_plan(plan: Plan, path: Path) -> int:
     """Whether what the plan names can be had: the state directory, and the addresses."""
-    make(path)
+    look(path)
     ours: list[str] = []
     try:
         ours = ask_supervisor(path, "status")["status"]["addresses"]

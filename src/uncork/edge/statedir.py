@@ -12,6 +12,7 @@ files hold.
       purge.clock, pages/ the purge clock and the stored responses
 """
 
+import errno
 import fcntl
 import os
 import pwd
@@ -92,6 +93,20 @@ class StateDir:
             shutil.rmtree(self._sockets, ignore_errors=True)
         (self.path / "control.sock").unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def look(path: Path) -> None:
+    """Whether `make` would find or make a state directory there; nothing is made. Raises StateDirError."""
+    if path.is_dir():
+        make(path)
+        return
+    above = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if above == path or not above.is_dir():
+        error = errno.EEXIST if above == path else errno.ENOTDIR
+    else:
+        error = 0 if os.access(above, os.W_OK | os.X_OK) else errno.EACCES
+    if error:
+        raise StateDirError(f"can't make the state directory {path}: {os.strerror(error)}")
 
 
 def make(path: Path) -> None:
