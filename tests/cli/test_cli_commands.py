@@ -113,6 +113,13 @@ def test_without_a_command_it_tells_its_help(tmp_path: Path) -> None:
 # --check
 
 
+def test_check_warns(tmp_path: Path) -> None:
+    make_project(tmp_path, "ALLOWED_HOSTS = []\n")
+    found = run_uncork("serve", "--check", "--bind", "127.0.0.1:0", cwd=tmp_path)
+    assert found.returncode == 0
+    assert found.stderr.startswith("uncork: warning: ALLOWED_HOSTS is empty")
+
+
 def test_check_changes_nothing(tmp_path: Path) -> None:
     arguments = ("--bind", f"unix:{tmp_path}/u.sock", "--access-log", "a.log")
     assert run_uncork("serve", *ORIGIN, "--check", *arguments, cwd=tmp_path).returncode == 0

@@ -230,7 +230,27 @@ def test_with_debug_what_was_collected_may_be_old(tmp_path: Path) -> None:
     (project / "collected" / "old.css").touch()
     made, notes = plan(project)
     assert made.template.static[0].directory == str(project / ".uncork" / "static")
-    assert notes[0].startswith("DEBUG is on: ")
+    assert notes[0].startswith("DEBUG is on: the static files")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("DEBUG = True\n", ["warning: DEBUG is on: a page that fails shows its code"]),
+        ("DEBUG = True\nALLOWED_HOSTS = []\n", ["warning: DEBUG is on"]),
+        (
+            "ALLOWED_HOSTS = []\n",
+            ["warning: ALLOWED_HOSTS is empty and DEBUG is off: Django refuses every host"],
+        ),
+        ("ALLOWED_HOSTS = ['*']\n", []),
+    ],
+)
+def test_settings_that_are_rarely_meant(tmp_path: Path, settings: str, said: list[str]) -> None:
+    _, notes = plan(make_project(tmp_path, settings))
+    warnings = [note for note in notes if note.startswith("warning: ")]
+    assert [note[: len(words)] for note, words in zip(warnings, said, strict=True)] == said
+    _, notes = plan(tmp_path, origin=("http://127.0.0.1:9000",))  # which may run with other settings
+    assert not any(note.startswith("warning: ") for note in notes)
 
 
 def test_a_manifest_that_is_missing_is_told(tmp_path: Path) -> None:

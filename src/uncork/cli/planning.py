@@ -53,6 +53,8 @@ def plan_site(options: Options, project: Project, note: Note, *, collecting: boo
     _readable(options.static)
     _readable(options.internal_files)
     _appendable(options.access_log)
+    if not options.origin and site is not None and site.django:
+        _warn(site, note)
     template = _template(options, state_dir, static, asgi=site is not None and site.asgi)
     return Plan(
         addresses=options.bind or (DEFAULT_ADDRESS,),
@@ -85,6 +87,14 @@ def _only_one(options: Options) -> None:
     chosen = [name for name, is_given in given.items() if is_given]
     if len(chosen) > 1:
         raise BadConfiguration(f"{' and '.join(chosen)} can't be had together: each says what the origin is")
+
+
+def _warn(site: Site, note: Note) -> None:
+    """Settings that are allowed and rarely meant."""
+    if site.debug:
+        note("warning: DEBUG is on: a page that fails shows its code and the settings to whoever asked")
+    elif not site.hosts:
+        note("warning: ALLOWED_HOSTS is empty and DEBUG is off: Django refuses every host, with status 400")
 
 
 def _describe_if_possible(project: Project, note: Note) -> Site | None:
