@@ -70,7 +70,7 @@ def _machine(contenders: Sequence[Contender], options: argparse.Namespace) -> di
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "Machine": f"{model}{virtual}, {os.cpu_count()} cores; one for the server, one for load and origin",
-        # Distributions build CPython with profile-guided optimisation, which is a tenth or more; pyenv doesn't.
+        # Distributions build CPython with profile-guided optimisation (a tenth or more); pyenv doesn't.
         "Kernel": f"{platform.system()} {kernel}; Python {platform.python_version()}"
         + (" of the distribution" if sys.base_prefix == "/usr" else ""),
         "Versions": versions,

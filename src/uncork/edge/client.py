@@ -82,9 +82,6 @@ class Client(Connection):
             self._more(data)
             return
         service = self.service
-        if data[-4:] != _BLANK_LINE or len(data) > service.limits.head_bytes:
-            self._more(data)
-            return
 
         # The fast path: one whole head like the last one, or of a block that was seen before, for which
         # an answer is ready.
@@ -103,10 +100,14 @@ class Client(Connection):
                 at + shape.tail_size != len(data)
                 or not data.endswith(shape.tail)
                 or b"".join(values).translate(None, VALUE_BYTES)
+                or at > service.limits.head_bytes - shape.tail_size
                 or service.draining
             ):
                 shape = None
         if shape is None:
+            if data[-4:] != _BLANK_LINE or len(data) > service.limits.head_bytes:
+                self._more(data)
+                return
             parts = _split(data)
             rest = data if len(parts) == 1 else b"".join(parts[::3])
             block = service.blocks.get(rest[end:])
