@@ -67,6 +67,7 @@ def test_every_unit(number: int, unit: str, space: str) -> None:
     [
         (values.APPLICATION, "mysite.wsgi", "mysite.wsgi:application"),
         (values.APPLICATION, "mysite.wsgi:app.inner", "mysite.wsgi:app.inner"),
+        (values.TARGET, "/up/?deep=1", "/up/?deep=1"),
         (values.COUNT, 3, 3),
         (values.COUNT, "3", 3),
         (values.WHOLE_SECONDS, "10 min", 600),
@@ -117,6 +118,10 @@ def test_values(kind: values.Kind, text: object, value: object) -> None:
         (values.COMMAND, "sh -c a", r"must have \{socket\}"),
         (values.COMMAND, "no-such-command {socket}", "there is no command 'no-such-command'"),
         (values.APPLICATION, "mysite.wsgi:", "MODULE:NAME"),
+        (values.TARGET, "up", "is not a path of the site"),
+        (values.TARGET, "/a b", "is not a path of the site"),
+        (values.TARGET, "/a\n", "is not a path of the site"),
+        (values.TARGET, "/ä", "is not a path of the site"),
         (values.one_of(Symlinks), "some", "never, inside, always"),
     ],
 )

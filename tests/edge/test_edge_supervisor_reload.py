@@ -175,6 +175,22 @@ def test_an_origin_that_fails_does_not_follow_one_that_does_not(tmp_path: Path, 
         uncork.wait_for("uncork: reloaded: ")
 
 
+def test_the_health_check_may_ask_for_another_path(tmp_path: Path, config: Path) -> None:
+    (tmp_path / "answers").write_text("404")
+    config.write_text(config.read_text().replace("[origin]", "[origin]\nprobe = '/up?x=1'"))
+    with Uncork("serve", cwd=tmp_path, wait=False) as uncork:
+        uncork.wait_for(
+            r"uncork: the health check, GET /up\?x=1, was answered 404: a sign of life and no fault"
+        )
+        uncork.wait_for("uncork: ready: ")
+        (origin,) = uncork.status(tmp_path / ".uncork")["origins"]
+        assert origin["state"] == "healthy" and origin["probe"] == {"path": "/up?x=1", "status": 404}
+        assert (tmp_path / "asked").read_bytes().startswith(b"GET /up?x=1 HTTP/1.1\r\n")
+        (tmp_path / "answers").write_text("500")
+        uncork.send(signal.SIGHUP)
+        uncork.wait_for(r"the new origin is up, but /up\?x=1 answers 500")
+
+
 def test_an_origin_that_fails_may_follow_one_that_does(tmp_path: Path, config: Path) -> None:
     (tmp_path / "answers").write_text("500")
     with Uncork("serve", cwd=tmp_path, wait=False) as uncork:

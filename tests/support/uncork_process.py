@@ -24,7 +24,7 @@ REAL = (sys.executable, "-m", "uncork")
 PATIENCE = 30.0
 
 # An origin for --origin-cmd that starts fast: it answers "origin PID" to anything, with the status that is in
-# the file `answers` of its directory, or 200.
+# the file `answers` of its directory, or 200. What it was asked last is in `asked`.
 ORIGIN_SCRIPT = """
 import os, signal, socket, sys
 sock = socket.socket(socket.AF_UNIX)
@@ -34,7 +34,7 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 print("origin script listens", flush=True)
 while True:
     connection, _ = sock.accept()
-    connection.recv(65536)
+    open("asked", "wb").write(connection.recv(65536))
     body = b"origin %d" % os.getpid()
     status = int(open("answers").read()) if os.path.exists("answers") else 200
     head = b"HTTP/1.1 %d X\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"

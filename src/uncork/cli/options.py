@@ -36,6 +36,7 @@ from uncork.cli.values import (
     PATH,
     SECONDS,
     SIZE,
+    TARGET,
     TEXT,
     WHOLE_SECONDS,
     Kind,
@@ -187,6 +188,12 @@ class Options:
         "What is read from the origin of one response ahead of a client that is too slow; 0: nothing.",
         said="64 MiB",
     )  # fmt: skip
+    origin_probe: str = _row(
+        "origin.probe",
+        TARGET,
+        "/",
+        "What an origin that is started is asked for, to see whether it is ready.",
+    )
     static: tuple[Mount, ...] = _row(
         "static.serve", MOUNT, (), "Serve the files in DIR under a URL prefix.",
         said="from Django's settings", many=True,

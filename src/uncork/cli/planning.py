@@ -195,6 +195,7 @@ def _origin(options: Options, project: Project, site: Site | None, state_dir: Pa
         directory=str(project.directory),
         environment=dict(environment),
         host=site.host if site is not None else "localhost",
+        probe=options.origin_probe,
         start_seconds=options.origin_start,
         stop_seconds=options.grace,
     )

@@ -126,6 +126,13 @@ def origin(value: object, base: Path) -> str:
     return str(parse_origin(text(value, base)))
 
 
+def target(value: object, base: Path) -> str:
+    """A path of the site, and a query if there is one: what stands in a request line."""
+    if not re.fullmatch(r"/[!-~]*", text(value, base)) or "#" in str(value):
+        raise ValueError(f"{value!r} is not a path of the site, like '/healthy/'")
+    return str(value)
+
+
 def mount(value: object, base: Path) -> Mount:
     """PREFIX=DIR, as `/static/=collected`."""
     prefix, equals, directory = text(value, base).partition("=")
@@ -189,6 +196,7 @@ PATH = Kind("PATH", path, ".uncork")
 ACCESS_LOG = Kind("PATH|-|off", access_log, "/var/log/uncork.log")
 ADDRESS = Kind("ADDRESS", address, "127.0.0.1:8000")
 ORIGIN = Kind("URL", origin, "http://127.0.0.1:9000")
+TARGET = Kind("/PATH", target, "/healthy/")
 MOUNT = Kind("PREFIX=DIR", mount, "/static/=/srv/site/static")
 NETWORK = Kind("CIDR|unix", network, "10.0.0.0/8")
 COMMAND = Kind("COMMAND", command, "uvicorn mysite.asgi:application --uds {socket}")

@@ -77,6 +77,11 @@ class Origin:
         except BaseException:
             await self._end(0.0)
             raise
+        if self._answered is not None and 400 <= self._answered < 500:  # it may have logged that as a fault
+            self._say(
+                f"the health check, GET {self._plan.probe}, was answered {self._answered}: "
+                "a sign of life and no fault; --origin-probe names another path"
+            )
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
