@@ -65,6 +65,25 @@ def test_a_plain_health_check_is_answered(tmp_path: Path) -> None:
         assert uncork.stop() == 0
 
 
+def test_gunicorn_has_its_own_configuration_too(tmp_path: Path) -> None:
+    """What Uncork gives on the command line wins over both, and of the two the environment."""
+    project = make_project(tmp_path, SETTINGS)
+    (project / "gunicorn.conf.py").write_text(
+        "workers = 3\ntimeout = 7\nproc_name = 'from the file'\naccesslog = 'nowhere/at/all'\n"
+        "def when_ready(server):\n"
+        "    print('conf:', server.cfg.workers, server.cfg.timeout, server.cfg.proc_name, flush=True)\n"
+    )
+    with Uncork(
+        *("serve", "--bind", "127.0.0.1:0", "--workers", "1", "--origin-workers", "1"),
+        cwd=project,
+        program=REAL,
+        environment={"GUNICORN_CMD_ARGS": "--timeout 8 --access-logfile -"},
+    ) as uncork:
+        assert "origin: conf: 1 60 from the file" in uncork.lines
+        uncork.get()
+        uncork.wait_for('^origin: .*"GET / HTTP/1.1" 200')
+
+
 def test_the_health_check_asks_for_a_host_that_the_site_knows(tmp_path: Path) -> None:
     project = make_project(tmp_path, "ALLOWED_HOSTS = ['.example.org']\n")
     with Uncork(

@@ -178,12 +178,16 @@ def test_gunicorn_is_the_origin(tmp_path: Path) -> None:
     assert command.startswith(f"{sys.executable} -m gunicorn mysite.wsgi:application --bind unix:{{socket}} ")
     assert "--workers 3" in command and "--worker-class gthread" in command and "--threads 2" in command
     assert "--no-control-socket" in command
+    assert "--timeout 60 " in command
     assert made.origin.host == "example.org"
     assert made.origin.directory == str(tmp_path)
     assert made.origin.environment == {
         "DJANGO_SETTINGS_MODULE": "mysite.settings",
         "UNCORK_STATE_DIR": str(tmp_path / ".uncork"),
     }
+    for seconds, said in ((0.5, "--timeout 30 "), (90.5, "--timeout 91 ")):
+        made, _ = plan(tmp_path, origin_timeout=seconds)
+        assert made.origin is not None and said in " ".join(made.origin.command)
     made, _ = plan(tmp_path, app="mysite.asgi:application")
     assert made.origin is not None
     assert "--worker-class asgi" in " ".join(made.origin.command)

@@ -118,6 +118,7 @@ def test_values(kind: values.Kind, text: object, value: object) -> None:
         (values.COMMAND, "sh -c a", r"must have \{socket\}"),
         (values.COMMAND, "no-such-command {socket}", "there is no command 'no-such-command'"),
         (values.APPLICATION, "mysite.wsgi:", "MODULE:NAME"),
+        (values.SOME_SECONDS, "0s", "'0s' is no time at all"),
         (values.TARGET, "up", "is not a path of the site"),
         (values.TARGET, "/a b", "is not a path of the site"),
         (values.TARGET, "/a\n", "is not a path of the site"),

@@ -46,6 +46,33 @@ def test_a_broken_response_is_502_and_the_log_says_why(
 
 
 @pytest.mark.parametrize("workers", [1, 3])
+def test_how_long_the_origin_may_take(tmp_path: Path, workers: int) -> None:
+    """The limit is for the beginning of an answer and for each pause in it. Source: RFC 9110 §15.6.5"""
+
+    def silent(asked: Asked, line: Line) -> str:
+        line.closed()
+        return "close"
+
+    def halts(asked: Asked, line: Line) -> str:
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        line.closed()
+        return "close"
+
+    origin = WebOrigin()
+    with serve(tmp_path, origin.url, "--origin-timeout", "400ms", workers=workers) as edge:
+        for _ in range(4):
+            path = origin.new(silent)
+            assert edge.ask(path).status == 504
+            edge.wait_for(rf"http://h{path}: no answer from the origin: response-timeout")
+            assert origin.count(path) == 1
+        path = origin.new(halts)
+        with pytest.raises(AssertionError, match="closed after 4 of 9 bytes"):
+            edge.ask(path)
+        edge.wait_for(rf"{path}: .*read-timeout")
+    origin.stop()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
 def test_the_origin_is_down(tmp_path: Path, workers: int) -> None:
     """503 for what is not stored, and what is stored goes on being served: fresh, and stale."""
     origin = WebOrigin()

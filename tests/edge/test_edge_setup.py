@@ -33,6 +33,7 @@ FULL = Setup(
     internal_paths=("/srv/state/workers/0.sock",),
     origins=("http+unix:/srv/o.sock",),
     origin_idle_seconds=60.0,
+    origin_seconds=7.5,
     static=(Mount("/static/", "/srv/static"),),
     internal_files=(Mount("/protected/", "/srv/private"),),
     static_only=False,

@@ -36,6 +36,7 @@ from uncork.cli.values import (
     PATH,
     SECONDS,
     SIZE,
+    SOME_SECONDS,
     TARGET,
     TEXT,
     WHOLE_SECONDS,
@@ -43,7 +44,7 @@ from uncork.cli.values import (
     one_of,
 )
 from uncork.edge.resolve import Symlinks
-from uncork.edge.setup import BufferSetup, CacheSetup, LogFormat, Mount
+from uncork.edge.setup import ORIGIN_SECONDS, BufferSetup, CacheSetup, LogFormat, Mount
 from uncork.edge.sockets import Address
 from uncork.edge.static import HashedBy
 from uncork.wire.limits import Limits
@@ -187,6 +188,11 @@ class Options:
         "origin.response-buffer-bytes", SIZE, _BUFFERS.response_bytes,
         "What is read from the origin of one response ahead of a client that is too slow; 0: nothing.",
         said="64 MiB",
+    )  # fmt: skip
+    origin_timeout: float = _row(
+        "origin.timeout", SOME_SECONDS, ORIGIN_SECONDS,
+        "How long the origin may take to begin its answer, or pause in the middle of one: else 504.",
+        said="60s",
     )  # fmt: skip
     origin_probe: str = _row(
         "origin.probe",

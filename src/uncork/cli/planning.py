@@ -188,6 +188,7 @@ def _origin(options: Options, project: Project, site: Site | None, state_dir: Pa
             asgi=site.asgi,
             workers=options.origin_workers or cpus(),
             threads=options.origin_threads,
+            timeout=options.origin_timeout,
         )
     environment: Mapping[str, str] = {**environment_of(project), "UNCORK_STATE_DIR": str(state_dir)}
     return OriginPlan(
@@ -219,6 +220,7 @@ def _template(
         state_dir=str(state_dir),
         origins=options.origin,
         origin_idle_seconds=IDLE_SECONDS if ours else FOREIGN_IDLE_SECONDS,
+        origin_seconds=options.origin_timeout,
         static=static,
         internal_files=options.internal_files,
         static_only=static_only,

@@ -69,6 +69,13 @@ def seconds(value: object, base: Path) -> float:
     return _measure(value, TIME_UNITS, "a time like '30s' or '5 min'")
 
 
+def some_seconds(value: object, base: Path) -> float:
+    number = seconds(value, base)
+    if not number:
+        raise ValueError(f"{value!r} is no time at all")
+    return number
+
+
 def whole_seconds(value: object, base: Path) -> int:
     number = seconds(value, base)
     if number != int(number):
@@ -187,6 +194,7 @@ def one_of(members: type[E]) -> Kind:
 
 SIZE = Kind("SIZE", size, "64 MiB")
 SECONDS = Kind("TIME", seconds, "30s")
+SOME_SECONDS = Kind("TIME", some_seconds, "30s")
 WHOLE_SECONDS = Kind("TIME", whole_seconds, "10 min")
 COUNT = Kind("N", count, "4")
 FRACTION = Kind("FRACTION", fraction, "0.1")

@@ -5,6 +5,7 @@ what is asked of it but for the health check.
 """
 
 import asyncio
+import math
 import os
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
@@ -22,6 +23,8 @@ from uncork.upstream.health import wait_healthy
 # about to use.
 KEEP_ALIVE_SECONDS = 75
 IDLE_SECONDS = 60.0
+# gunicorn's own --timeout.
+GUNICORN_SECONDS = 30
 
 _LONGEST_OUTPUT_LINE = 8192
 
@@ -38,13 +41,20 @@ class OriginState(Enum):
     STOPPED = "stopped"
 
 
-def gunicorn_command(application: str, *, asgi: bool, workers: int, threads: int) -> tuple[str, ...]:
-    """gunicorn for an application such as `mysite.wsgi:application`, listening on `{socket}`."""
+def gunicorn_command(
+    application: str, *, asgi: bool, workers: int, threads: int, timeout: float
+) -> tuple[str, ...]:
+    """gunicorn for an application such as `mysite.wsgi:application`, listening on `{socket}`.
+
+    `timeout`: seconds that a request may take. gunicorn's own limit is for a worker whose main thread or loop
+    hangs, its start included, so it is no shorter than by default.
+    """
     command = [
         *(sys.executable, "-m", "gunicorn", application),
         *("--bind", "unix:{socket}"),
         *("--workers", str(workers)),
         *("--keep-alive", str(KEEP_ALIVE_SECONDS)),
+        *("--timeout", str(max(GUNICORN_SECONDS, math.ceil(timeout)))),
         *("--worker-class", "asgi" if asgi else "gthread"),
         "--no-control-socket",
     ]

@@ -18,23 +18,26 @@ from uncork.semantics.messages import HOP_BY_HOP
 from uncork.upstream.addresses import parse_origin
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError
-from uncork.upstream.pool import Pool
+from uncork.upstream.pool import Pool, PoolOptions
 from uncork.wire.writing import request_head
 
 _NOT_RELAYED = HOP_BY_HOP | {b"content-length", OUTCOME_FIELD}
+# Seconds that a home may need beyond the origin's: to get a connection, and to say that there is no answer.
+# Who gave up before it would ask the origin a second time.
+_MORE_SECONDS = 20.0
 
 
 class Peers:
-    """`paths` are the internal sockets of all workers, `index` is which of them is ours."""
+    """`paths` are the internal sockets of all workers, `index` is which of them is ours. An answer of the
+    origin may take `origin_seconds`."""
 
-    def __init__(
-        self,
-        paths: Sequence[str],
-        index: int,
-    ) -> None:
+    def __init__(self, paths: Sequence[str], index: int, origin_seconds: float) -> None:
         self._count = max(len(paths), 1)
+        patience = origin_seconds + _MORE_SECONDS
+        options = PoolOptions(response_timeout=patience, read_timeout=patience)
         self._pools = [
-            None if i == index else Pool(parse_origin(f"http+unix:{path}")) for i, path in enumerate(paths)
+            None if i == index else Pool(parse_origin(f"http+unix:{path}"), options)
+            for i, path in enumerate(paths)
         ]
         self._fetching: set[bytes] = set()
         self.relayed = 0  # answers of other workers

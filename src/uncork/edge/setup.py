@@ -29,6 +29,9 @@ GIB = 1 << 30
 # Of an origin that we know nothing of: uvicorn, node and Apache wait for 5.
 FOREIGN_IDLE_SECONDS = 4.0
 
+# An answer of the origin, and the pauses in it. nginx's proxy_read_timeout as well.
+ORIGIN_SECONDS = 60.0
+
 T = TypeVar("T")
 
 
@@ -114,7 +117,8 @@ class Setup:
     listening Unix socket at `internal_paths[index]`, through which the other workers send the misses of the
     keys that this one is home to. `origins` are `http://host:port` or `http+unix:/path`; none when
     `static_only`; connections to them are closed when they were idle for `origin_idle_seconds`, which must be
-    below the origins' own limit. `internal_files` may be sent by X-Accel-Redirect and X-Sendfile only.
+    below the origins' own limit, and an answer is given up when no byte of it came for
+    `origin_seconds`. `internal_files` may be sent by X-Accel-Redirect and X-Sendfile only.
     `trust_forwarded` are the networks (CIDR) whose X-Forwarded-* fields are believed; `unix` among them are
     the clients of Unix sockets.
     """
@@ -128,6 +132,7 @@ class Setup:
     internal_paths: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     origin_idle_seconds: float = FOREIGN_IDLE_SECONDS
+    origin_seconds: float = ORIGIN_SECONDS
     static: tuple[Mount, ...] = ()
     internal_files: tuple[Mount, ...] = ()
     static_only: bool = False

@@ -135,10 +135,15 @@ class Worker:
             forwarder,
             self.report,
         )
-        return PageCache(fetcher, Peers(setup.internal_paths, setup.index))
+        return PageCache(fetcher, Peers(setup.internal_paths, setup.index, setup.origin_seconds))
 
     def _origins(self, addresses: Iterable[str]) -> Origins:
-        options = PoolOptions(idle_limit=self.setup.origin_idle_seconds)
+        setup = self.setup
+        options = PoolOptions(
+            response_timeout=setup.origin_seconds,
+            read_timeout=setup.origin_seconds,
+            idle_limit=setup.origin_idle_seconds,
+        )
         return Origins([parse_origin(address) for address in addresses], options)
 
     def _table(self) -> ClockTable:
