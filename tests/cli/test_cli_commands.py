@@ -244,6 +244,47 @@ def test_purge_finds_the_state_directory_as_serve_does(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "purge.clock").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[server\n", "not TOML"),
+        ("[serve]\nworkers = 1\n", "there is no table 'serve'; did you mean 'server'?"),
+        ("[server]\nstate-dir = 5\n", "5 is not a text"),
+    ],
+)
+def test_a_broken_file_does_not_stop_a_purge(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "uncork.toml").write_text(text)
+    (tmp_path / ".uncork").mkdir()
+    assert said in refused(run_uncork("purge", "--all", cwd=tmp_path))  # nobody served from there
+    before = stamp_of(tmp_path / ".uncork")
+    found = run_uncork("purge", "--all", cwd=tmp_path)
+    assert found.returncode == 0 and found.stdout == "purged: everything\n"
+    first, *_, last = found.stderr.splitlines()
+    assert first.startswith("uncork: warning: ") and said in first
+    assert last == f"uncork: warning: going on with the state directory {tmp_path}/.uncork"
+    assert verdicts(tmp_path / ".uncork", before, b"any") == [Verdict.PURGED]
+    assert said in refused(run_uncork("serve", *ORIGIN, "--check", cwd=tmp_path))
+
+
+def test_a_broken_file_does_not_change_where_is_purged(tmp_path: Path) -> None:
+    for name in (".uncork", "named", "other"):
+        (tmp_path / name).mkdir()
+        stamp_of(tmp_path / name)
+    (tmp_path / "uncork.toml").write_text("[server]\nstate-dir = 'named'\nworkers = 'many'\n")
+    assert f"{tmp_path}/named" in run_uncork("purge", "--all", cwd=tmp_path).stderr
+    found = run_uncork("purge", "--all", "--state-dir", "other", cwd=tmp_path)
+    assert found.returncode == 0 and f"{tmp_path}/other" in found.stderr
+    assert "'' is not a text" in refused(run_uncork("purge", "--all", "--state-dir", "", cwd=tmp_path))
+
+
+def test_a_broken_file_does_not_stop_a_look(tmp_path: Path) -> None:
+    with Uncork("serve", *ORIGIN, "--bind", "127.0.0.1:0", "--workers", "1", cwd=tmp_path) as uncork:
+        (tmp_path / "uncork.toml").write_text("[server\n")
+        found = run_uncork("status", cwd=tmp_path)
+        assert found.returncode == 0 and "warning: " in found.stderr
+        assert f"process {uncork.process.pid}: running" in found.stdout
+
+
 def test_nothing_is_purged_when_a_part_can_not_be_read(tmp_path: Path) -> None:
     state_dir = tmp_path / ".uncork"
     state_dir.mkdir()

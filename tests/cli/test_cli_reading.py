@@ -94,6 +94,7 @@ def test_switches(config: Path) -> None:
             "line 2: there is no option 'server.state_dir'; did you mean 'server.state-dir'?",
         ),
         ("[sever]\nbind = 1\n", "line 1: there is no table 'sever'; did you mean 'server'?"),
+        ("[serve]\nbind = 1\n", "line 1: there is no table 'serve'; did you mean 'server'?"),
         ("workers = 1\n", "line 1: there is no table 'workers'; did you mean 'workers' in [server]?"),
         ("server = 1\n", "line 1: 'server' is a table: write [server]"),
         ("[server]\nworkers = 'two'\n", "line 2: server.workers: 'two' is not a whole number from 1 up"),

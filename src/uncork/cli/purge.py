@@ -8,12 +8,17 @@ from pathlib import Path
 
 import click
 
-from uncork.cli.arguments import options_named, read_options, with_options
+from uncork.cli.arguments import find_config, options_named, with_options
+from uncork.cli.console import say
 from uncork.cli.planning import state_directory
+from uncork.cli.reading import read, read_what_can_be
 from uncork.cli.site import find_project
 from uncork.edge.plan import BadConfiguration
+from uncork.edge.statedir import CONTROL_NAME
 from uncork.pages.tags import BadPurge, parse_purge_prefix, parse_purge_url
-from uncork.purging.table import ClockTable
+from uncork.purging.table import FILE_NAME, ClockTable
+
+STATE_DIR_VARIABLE = "UNCORK_STATE_DIR"
 
 EPILOG = """\b
 Examples:
@@ -84,9 +89,23 @@ def refuse_pattern(url: str) -> None:
 
 
 def find_state_dir(given: str | None, config: str | None) -> Path:
-    """The state directory of a site that was served from here. Raises BadConfiguration when there is none."""
+    """The state directory of a site that was served from here. Raises BadConfiguration when there is none.
+
+    What is wrong elsewhere in the configuration is a warning: a page may have to be purged just then.
+    """
     project = find_project(Path.cwd())
-    path = state_directory(read_options({"state_dir": given}, config, project), project)
+    flags = {"state_dir": given}
+    options, problems = read_what_can_be(flags, os.environ, find_config(config, project), Path.cwd())
+    path = state_directory(options, project)
+    if problems:
+        # Who names the directory here and now must get that one, or none.
+        named = {name: os.environ[name] for name in (STATE_DIR_VARIABLE,) if name in os.environ}
+        read(flags, named, None, Path.cwd())
+        if not any((path / name).exists() for name in (FILE_NAME, CONTROL_NAME)):
+            raise BadConfiguration("\n".join(problems))
+        for problem in problems:
+            say(f"warning: {problem}")
+        say(f"warning: going on with the state directory {path}")
     if not path.is_dir():
         raise BadConfiguration(f"there is no state directory {path}: say --state-dir, or UNCORK_STATE_DIR")
     return path

@@ -29,6 +29,16 @@ def read(
     Relative paths in `config` start from its directory, others from `directory`. Raises BadConfiguration
     with all that is wrong, a line each.
     """
+    options, problems = read_what_can_be(flags, environment, config, directory)
+    if problems:
+        raise BadConfiguration("\n".join(problems))
+    return options
+
+
+def read_what_can_be(
+    flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None, directory: Path
+) -> tuple[Options, list[str]]:
+    """As `read`, with the defaults in place of what is wrong, and what that is."""
     problems: list[str] = []
     values: dict[str, Any] = {}
     if config is not None:
@@ -38,9 +48,7 @@ def read(
         given = flags.get(row.attribute)
         if given is not None and given != ():
             _take(row, given, directory, row.flag, values, problems)
-    if problems:
-        raise BadConfiguration("\n".join(problems))
-    return Options(**values)
+    return Options(**values), problems
 
 
 def _take(row: Row, given: Any, base: Path, where: str, values: dict[str, Any], problems: list[str]) -> None:
@@ -81,11 +89,13 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise BadConfiguration(f"can't read {path}: {reason}") from None
+        problems.append(f"can't read {path}: {reason}")
+        return {}
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BadConfiguration(f"{path}: not TOML: {error}") from None
+        problems.append(f"{path}: not TOML: {error}")
+        return {}
     by_key = {row.key: row for row in rows()}
     tables = {key.partition(".")[0] for key in by_key}
     values: dict[str, Any] = {}
@@ -95,8 +105,8 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
             if table in tables:
                 problems.append(f"{place}: {table!r} is a table: write [{table}]")
                 continue
-            # The name of an option where that of a table is due is a common slip.
-            own = [key for key in by_key if key.partition(".")[2] == table]
+            # The name of an option where that of a table is due is a common slip; but [serve] is a table.
+            own = [key for key in by_key if key.partition(".")[2] == table and not isinstance(content, dict)]
             meant = f"; did you mean {table!r} in [{own[0].partition('.')[0]}]?" if own else ""
             problems.append(f"{place}: there is no table {table!r}{meant or _meant(table, tables)}")
             continue

@@ -26,6 +26,8 @@ from typing import TypeVar
 
 from uncork.edge.sockets import MOST_UNIX_PATH_BYTES, listen_unix
 
+CONTROL_NAME = "control.sock"
+
 T = TypeVar("T")
 
 
@@ -91,7 +93,7 @@ class StateDir:
             shutil.rmtree(self._sockets / name, ignore_errors=True)
         if self._temporary:
             shutil.rmtree(self._sockets, ignore_errors=True)
-        (self.path / "control.sock").unlink(missing_ok=True)
+        (self.path / CONTROL_NAME).unlink(missing_ok=True)
         os.close(self._lock)
 
 
@@ -170,6 +172,6 @@ def at_control_socket(directory: Path, use: Callable[[str], T]) -> T:
     """`use(path)` with a path of the control socket that is short enough however long the directory's is."""
     fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return use(f"/proc/self/fd/{fd}/control.sock")
+        return use(f"/proc/self/fd/{fd}/{CONTROL_NAME}")
     finally:
         os.close(fd)
