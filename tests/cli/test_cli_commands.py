@@ -325,5 +325,12 @@ def test_static_leaves_nothing_behind(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_static_is_seen_in_its_state_directory(tmp_path: Path) -> None:
+    arguments = ("static", ".", "--bind", "127.0.0.1:0", "--state-dir", "state", "--workers", "1")
+    with Uncork(*arguments, cwd=tmp_path) as uncork:
+        found = run_uncork("status", "--state-dir", "state", cwd=tmp_path)
+        assert found.returncode == 0 and f"process {uncork.process.pid}: running" in found.stdout
+
+
 def test_static_has_no_option_of_an_origin(tmp_path: Path) -> None:
     assert "No such option" in refused(run_uncork("static", ".", *ORIGIN, cwd=tmp_path))

@@ -1,5 +1,6 @@
 """The origin gives no answer, or one that can't be passed on."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def test_the_origin_is_down(tmp_path: Path, workers: int) -> None:
     renewed = origin.new(reply(b"renewed", "Cache-Control: max-age=1, stale-while-revalidate=600"))
     paths = (fresh, stale, strict, renewed)
     with serve(tmp_path, origin.url, workers=workers) as edge:
+        assert f"origin:    {origin.url}, no request has ended yet" in edge.shown()
         for path in paths:
             edge.ask(path)
         origin.stop()
@@ -96,10 +98,15 @@ def test_the_origin_is_down(tmp_path: Path, workers: int) -> None:
             eventually(lambda: edge.ask(strict).status == 503)
             assert edge.ask(renewed).body == b"renewed"
         edge.wait_for("connect-refused")
+        failed = r"the last request failed \d s ago \(connect-refused\), \d+ requests, \d+ failures"
+        assert re.search(rf"origin:    http\S+, {failed}", edge.shown())
         origin.start()
         for path in paths:
             origin.at(path, reply(b"back", "Cache-Control: max-age=600"))
         assert edge.ask("/never-seen").status == 404
+        assert re.search(
+            r"origin:    http\S+, the last request was answered \d s ago, \d+ requests", edge.shown()
+        )
         assert edge.ask(strict).body == b"back"
         eventually(lambda: edge.ask(stale).body == edge.ask(renewed).body == b"back")
         assert edge.ask(fresh).body == b"fresh"

@@ -178,6 +178,12 @@ class Edge(Uncork):
         found = run_uncork("purge", *arguments, "--state-dir", str(self.state_dir), cwd=self.cwd)
         assert found.returncode == 0, found.stderr
 
+    def shown(self) -> str:
+        """What `uncork status` prints."""
+        found = run_uncork("status", "--state-dir", str(self.state_dir), cwd=self.cwd)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
     def workers(self) -> list[int]:
         return [worker["pid"] for worker in self.status(self.state_dir)["workers"]]
 

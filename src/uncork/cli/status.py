@@ -42,7 +42,9 @@ def show(found: dict[str, Any]) -> None:
 
 def summary(found: dict[str, Any]) -> list[str]:
     """The lines above the tables."""
-    origins = [_origin(one) for one in found["origins"]] or found["external_origins"]
+    origins = [_origin(one) for one in found["origins"]] or [
+        f"{address}{_asked(address, found['workers'])}" for address in found["external_origins"]
+    ]
     lines = [
         f"uncork {found['version']}, process {found['pid']}: {found['state']} for "
         f"{_duration(found['uptime_seconds'])}, generation {found['generation']}",
@@ -106,6 +108,31 @@ def _origin(one: dict[str, Any]) -> str:
         f"{one['address']} {one['state']}{why}, process {one['pid'] or '-'}, "
         f"{_times(one['restarts'], 'restart')}"
     )
+
+
+def _asked(address: str, workers: list[dict[str, Any]]) -> str:
+    """How the workers' requests to an address went: nobody else asks an origin that isn't ours."""
+    pools = [
+        pool
+        for worker in workers
+        for pool in (worker["snapshot"] or {}).get("origins", ())
+        if pool["address"] == address
+    ]
+    requests = sum(pool["requests"] for pool in pools)
+    errors = sum(sum(pool["errors"].values()) for pool in pools)
+    answered = min((ago for pool in pools if (ago := pool["answered_seconds_ago"]) is not None), default=None)
+    failed = min((pool for pool in pools if pool["failure"] is not None), key=_failed_ago, default=None)
+    if failed is not None and (answered is None or _failed_ago(failed) < answered):
+        last = f"the last request failed {_duration(_failed_ago(failed))} ago ({failed['failure']})"
+    elif answered is not None:
+        last = f"the last request was answered {_duration(answered)} ago"
+    else:
+        return ", no request has ended yet"
+    return f", {last}, {_times(requests, 'request')}, {_times(errors, 'failure')}"
+
+
+def _failed_ago(pool: dict[str, Any]) -> float:
+    return float(pool["failed_seconds_ago"])
 
 
 def _duration(seconds: float) -> str:

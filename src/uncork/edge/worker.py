@@ -6,6 +6,7 @@ Doesn't know: other workers (`peers`), and who started it (`channel`).
 
 import asyncio
 import gc
+import math
 import resource
 import select
 import socket
@@ -261,6 +262,7 @@ class Worker:
     def snapshot(self) -> dict[str, Any]:
         found = self.service.snapshot()
         if self.origins is not None:
+            now = self.loop.time()
             statistics = self.store.statistics()
             found["store"] = {
                 "hits": statistics.hits,
@@ -278,6 +280,9 @@ class Worker:
                     "open": pool.open,
                     "idle": pool.idle,
                     "errors": {failure.value: count for failure, count in pool.errors.items()},
+                    "answered_seconds_ago": _ago(now - pool.answered_at),
+                    "failed_seconds_ago": _ago(now - pool.failed_at),
+                    "failure": None if pool.failure is None else pool.failure.value,
                 }
                 for pool in self.origins.snapshot()
             ]
@@ -290,6 +295,11 @@ class Worker:
             self.log.flush()
         if self.table is not None:
             self.table.close(clean=False)
+
+
+def _ago(seconds: float) -> float | None:
+    """None for what never was: JSON has no infinity."""
+    return None if math.isinf(seconds) else round(seconds, 3)
 
 
 async def serve(setup: Setup) -> int:

@@ -28,6 +28,8 @@ class Owner(Protocol):
     response_timeout: float
     read_timeout: float
     send_timeout: float
+    answered_at: float
+    """When a response last came whole, by the poller's clock."""
 
     def released(self, connection: "Connection") -> None:
         """Its exchange is over, and it can carry another one."""
@@ -226,6 +228,7 @@ class Connection(ResponseReader):
             self.deadline = self._poller.now + self._owner.read_timeout
 
     def _finish(self, exchange: Exchange) -> None:
+        self._owner.answered_at = self._poller.now
         if exchange.status == 101:
             self._pause()
             exchange.notify()

@@ -7,6 +7,7 @@ Doesn't know: other addresses, and what is asked.
 
 import asyncio
 import errno
+import math
 import os
 import socket
 from collections import Counter, deque
@@ -40,7 +41,11 @@ class PoolOptions:
 
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
-    """Counters since the start, and what is there now."""
+    """Counters since the start, and what is there now.
+
+    `answered_at` and `failed_at` are when the last response came whole and when the last one failed, for the
+    reason `failure`, by the loop's clock; minus infinity before the first.
+    """
 
     address: str
     requests: int
@@ -52,6 +57,9 @@ class PoolSnapshot:
     idle: int
     connecting: int
     waiting: int
+    answered_at: float
+    failed_at: float
+    failure: OriginFailure | None
 
 
 class Pool(Sender):
@@ -83,6 +91,8 @@ class Pool(Sender):
         self._retired = False
         self._requests = self._reused = self._retries = self._opened = 0
         self._errors: Counter[OriginFailure] = Counter()
+        self.answered_at = self._failed_at = -math.inf
+        self._failure: OriginFailure | None = None
 
     def submit(self, exchange: Exchange) -> None:
         """Send an exchange that was made elsewhere; it may fail before this returns."""
@@ -116,6 +126,9 @@ class Pool(Sender):
             idle=len(self._idle),
             connecting=len(self._dialing),
             waiting=len(self._waiting),
+            answered_at=self.answered_at,
+            failed_at=self._failed_at,
+            failure=self._failure,
         )
 
     def retire(self) -> None:
@@ -170,7 +183,7 @@ class Pool(Sender):
 
     def _not_connected(self, exchange: Exchange, failure: OriginFailure, detail: str) -> None:
         if exchange.elsewhere is not None and exchange.elsewhere(exchange):
-            self._errors[failure] += 1
+            self._count(failure)
         else:
             self._fail(exchange, failure, f"{self.address}: {detail}")
 
@@ -251,7 +264,7 @@ class Pool(Sender):
             self._connect(exchange)
             return
         if isinstance(error, OriginError):
-            self._errors[error.failure] += 1
+            self._count(error.failure)
         self._serve_waiting()
         exchange.fail(error)
 
@@ -265,8 +278,14 @@ class Pool(Sender):
             self._connect(self._waiting.popleft())
 
     def _fail(self, exchange: Exchange, failure: OriginFailure, detail: str) -> None:
-        self._errors[failure] += 1
+        self._count(failure)
         exchange.fail(OriginError(failure, detail))
+
+    def _count(self, failure: OriginFailure) -> None:
+        self._errors[failure] += 1
+        assert self._loop is not None
+        self._failed_at = self._loop.poller.now
+        self._failure = failure
 
     def _sweep(self) -> None:
         self._sweeper = None
