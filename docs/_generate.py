@@ -69,6 +69,7 @@ _NOT_STORABLE = {
     NotStorable.PRIVATE: "`private`",
     NotStorable.SET_COOKIE: "`Set-Cookie`, whatever else it says: a cookie is meant for one visitor",
     NotStorable.VARY_ALL: "`Vary: *`",
+    NotStorable.VARY_CLIENT: "`Vary: X-Forwarded-For`: another page for each client's address",
     NotStorable.STATUS: "a status that is cacheable only when the response names a lifetime",
     NotStorable.NO_FRESHNESS: "no lifetime, no validator, and no lifetime by default",
     NotStorable.ALREADY_STALE: "stale when it came, and no validator",

@@ -55,6 +55,7 @@ from uncork.semantics.messages import HOP_BY_HOP, REASONS, Request, Response
         ("RFC 9111 §7.3", get(), 200, [cc(b"public, s-maxage=6"), (b"set-cookie", b"a=b")],
          NotStorable.SET_COOKIE),
         ("RFC 9111 §4.1", get(), 200, [FRESH, (b"vary", b"*")], NotStorable.VARY_ALL),
+        ("RFC 9111 §4.1", get(), 200, [FRESH, (b"vary", b"A, X-Forwarded-For")], NotStorable.VARY_CLIENT),
         ("RFC 9111 §4.1", get(), 200, [FRESH, (b"vary", b"a"), (b"vary", b", *")], NotStorable.VARY_ALL),
         # Nothing says that it may be stored.
         ("RFC 9111 §3", get(), 302, [ETAG], NotStorable.STATUS),

@@ -4,10 +4,13 @@ import random
 
 import pytest
 
-from uncork.edge.hot import Hot, HotTable, Variants
+from uncork.edge.hot import Hot, HotTable, Passed, Variants
+from uncork.edge.passing import Absence, Mark
 from uncork.wire.known import Head, KnownHeads
 from uncork.wire.limits import Limits
+from uncork.wire.requests import Target
 
+MARK, ABSENCE = Mark(9e9), Absence(b"", 9e9)
 COOKIE = (b"field:cookie",)
 LANGUAGE = (b"field:accept-language", b"field:cookie")
 
@@ -83,3 +86,36 @@ def test_what_is_asked_for_outlives_what_is_not() -> None:
         table.add_variant(profile, line, ready(10), COOKIE, head(line, b"%d" % number, 0))
     assert wanted in memos(table, known)
     assert len(table) == 128
+
+
+def test_who_invents_hosts_and_codings_keeps_nobody_from_memory() -> None:
+    table = HotTable(10_000_000)
+    line = b"GET / HTTP/1.1"
+
+    def of(host: int) -> Head:
+        return KnownHeads(Limits()).read(line + b"\r\nHost: h%d\r\n\r\n" % host)
+
+    early = of(0)
+    table.add(table.profile(early.block), line, ready(10))
+    for number in range(1, 2000):
+        table.profile(of(number).block)
+    assert line in table.profile(early.block).hot  # a block that is known keeps what it has
+    late = of(2000)
+    table.add(table.profile(late.block), line, ready(10))
+    assert line in table.profile(late.block).hot
+    again = of(2000)
+    assert table.profile(again.block) is table.profile(late.block)
+
+
+def test_what_is_known_of_passed_requests_is_bounded_whoever_has_it() -> None:
+    table = HotTable(10_000_000)
+    blocks = []
+    for number in range(600):
+        known = KnownHeads(Limits()).read(b"GET / HTTP/1.1\r\nHost: h%d\r\n\r\n" % number)
+        blocks.append(known.block)
+        for path in range(30):
+            target = Target(b"GET", b"http", b"h", b"/", None, b"1.1")
+            table.add_passed(
+                table.profile(known.block), b"GET /%d HTTP/1.1" % path, Passed(target, MARK, ABSENCE)
+            )
+    assert sum(len(table.profile(block).passed) for block in blocks) <= 4096

@@ -280,6 +280,10 @@ def test_a_full_disk_makes_the_origin_wait(tmp_path: Path, origin: WebOrigin) ->
             edge.wait_for("no room for what a slow client is to get: File too large")
             assert client.reply().body == content
             assert client.ask(path).body == content
+        with slow_reader(edge, path) as client, slow_reader(edge, path) as another:
+            assert client.reply().body == another.reply().body == content
+        assert edge.stop() == 0
+        assert sum("no room for" in line for line in edge.lines) == 1
 
 
 def test_a_full_disk_costs_one_upload(tmp_path: Path, origin: WebOrigin) -> None:

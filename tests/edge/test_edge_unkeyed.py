@@ -102,6 +102,54 @@ def test_who_is_not_trusted_gets_no_page_from_memory_that_is_for_who_is(
     assert origin.count(path) == 2
 
 
+def test_a_page_for_one_address_is_for_no_other(tmp_path: Path, origin: WebOrigin) -> None:
+    """What the origin is told of a client's address is in no key, whatever the client says of it."""
+
+    def answer(asked: Asked, line: Line) -> None:
+        told = (asked["x-forwarded-for"] or "-").encode()
+        line.send(reply(told, STORED, "Vary: Accept, X-Forwarded-For"))
+
+    path = origin.new(answer)
+    with (
+        serve(tmp_path, origin.url, "--trust-forwarded", "127.0.0.1/32", workers=2) as edge,
+        stranger_to(edge) as stranger,
+    ):
+        for forged in ("6.6.6.6", "7.7.7.7"):
+            for _ in range(3):
+                line = f"X-Forwarded-For: {forged}"
+                assert stranger.ask(path, line).body == b"127.0.0.2"
+                found = edge.ask(path, line)
+                assert found.body == f"{forged}, 127.0.0.1".encode()
+                assert not found.hit
+    assert origin.count(path) == 12
+
+
+def test_what_the_origin_never_sees_selects_nothing(edge: Edge, origin: WebOrigin) -> None:
+    names = ("X-Real-IP", "Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Under_Score")
+    path = origin.new(reply(b"page", STORED, f"Vary: {', '.join(names)}, Accept"))
+    for number in range(3):
+        assert edge.ask(path, *(f"{name}: {number}" for name in names)).body == b"page"
+    assert origin.count(path) == 1
+    assert edge.ask(path, "Accept: text/html").body == b"page"
+    assert origin.count(path) == 2
+
+
+def test_what_another_worker_asks_for_is_that_ones_to_count(tmp_path: Path, origin: WebOrigin) -> None:
+    """Also where the answer is in memory."""
+    path = origin.new(lambda asked, line: line.send(reply(b"x", STORED)))
+    with serve(tmp_path, origin.url) as edge, edge.connect() as client:
+        for _ in range(4):
+            client.ask(path, host="127.0.0.1")
+        before = edge.snapshot()
+        assert before["hot"]["hits"] > 0
+        (place,) = edge.state_dir.rglob("workers/0.sock")
+        with Client(f"unix:{place}") as peer:
+            for number in range(4):
+                found = peer.ask(path, f"Uncork-Peer: 192.0.2.{number}", host="127.0.0.1")
+                assert found.hit and found["uncork-outcome"] == "hit"
+        assert edge.snapshot()["requests"] == before["requests"]
+
+
 def test_an_empty_line_after_a_request_is_no_head_that_takes_too_long(
     tmp_path: Path, origin: WebOrigin
 ) -> None:

@@ -38,6 +38,7 @@ class NotStorable(Enum):
     PRIVATE = "private"
     SET_COOKIE = "set-cookie"
     VARY_ALL = "vary-all"
+    VARY_CLIENT = "vary-client"
     STATUS = "status-without-freshness"
     NO_FRESHNESS = "no-freshness"
     ALREADY_STALE = "already-stale"
@@ -179,8 +180,12 @@ def _response_hindrance(response: Response, directives: Directives) -> NotStorab
     # Stricter than RFC 9111 §7.3: a cookie that everyone is handed is never what was meant.
     if b"set-cookie" in response.fields:
         return NotStorable.SET_COOKIE
-    if vary_names(response.fields) is None:
+    varying = vary_names(response.fields)
+    if varying is None:
         return NotStorable.VARY_ALL
+    # Proxies write this one for each client, so the origin's answer is to another value than the request's.
+    if b"x-forwarded-for" in varying:
+        return NotStorable.VARY_CLIENT
     return None
 
 

@@ -60,7 +60,9 @@ class Client(Connection):
         self.head_since = 0.0  # monotonic seconds of the first byte of a head that isn't whole; 0: none
         self.address = address  # of the client, as text
         self.reading = False
-        self.shape = service.shape  # of the last head that the fast path read, here or anywhere
+        # Of the last head that the fast path read, here or anywhere; it isn't for other workers, which count
+        # and log by themselves what we answer them.
+        self.shape = None if internal else service.shape
         super().__init__(loop, sock)
         service.clients.add(self)
 
@@ -116,13 +118,13 @@ class Client(Connection):
                 return
             shape = block.shape(parts, end)
             values = parts[2::3]
-            if not service.hot.profile(block).told:
-                self.shape = service.shape = shape
-            elif service.trusts(self.address) and not self.internal:
-                self.shape = shape  # of nobody else: a client whose last shape was told is trusted
-            else:
+            told = service.hot.profile(block).told
+            if self.internal or (told and not service.trusts(self.address)):
                 self._begin(data[:end], shape, values)
                 return
+            self.shape = shape  # so a client whose last shape was told is trusted, and none is internal
+            if not told:
+                service.shape = shape
         line = data[:end]
         profile = shape.block.note
         hot = profile.hot.get(line)

@@ -18,7 +18,7 @@ from uncork.caching.vary import vary_names
 from uncork.edge.compressing import Compressor
 from uncork.edge.decide import Fetch, Revalidate, Why
 from uncork.edge.exchange import Exchange
-from uncork.edge.forwarding import Forwarder
+from uncork.edge.forwarding import Forwarder, reaches_origin
 from uncork.edge.internal import names_a_file
 from uncork.edge.passing import Marks, shared_key
 from uncork.net.loop import Loop
@@ -280,7 +280,8 @@ class Fetcher:
         self, request: Request, found: Found, response: Response, plan: Freshness, stamp: int
     ) -> tuple[Page, DiskWriter | None, bytes]:
         """The page that a response becomes, where it is to be written (None: nowhere), and its key."""
-        names = [WHOLE_QUERY, *(b"field:" + name for name in vary_names(response.fields) or ())]
+        varying = [name for name in vary_names(response.fields) or () if reaches_origin(name)]
+        names = [WHOLE_QUERY, *(b"field:" + name for name in varying)]
         page = Page(
             url=request.url,
             status=response.status,

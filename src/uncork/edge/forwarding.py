@@ -16,7 +16,7 @@ from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
 from uncork.edge.internal import NAMING, CannotSend, InternalFiles, names_a_file
 from uncork.edge.setup import BufferSetup
-from uncork.edge.spool import Spool
+from uncork.edge.spool import Shortage, Spool
 from uncork.edge.streaming import Streamer
 from uncork.edge.trust import UNIX
 from uncork.net.loop import current
@@ -38,8 +38,8 @@ PEER_FIELD = b"uncork-peer"
 
 # What Connection named is not there any more.
 _NOT_TO_ORIGIN = HOP_BY_HOP | {b"host", b"forwarded", b"x-real-ip", b"expect"}
-# What only a proxy may say about a client: applications believe it, and no key holds it. The three that are
-# known are written anew.
+# What only a proxy may say about a client, for applications believe it. The three that are known are written
+# anew: two of them from the scheme and the authority, which every key holds.
 _SAID_BY_PROXIES = (b"x-forwarded-", INTERNAL_PREFIX)
 # Of a file's name, the client learns nothing, whether it can be sent or not.
 _NOT_TO_CLIENT = HOP_BY_HOP | {b"content-length", *NAMING}
@@ -64,6 +64,12 @@ def _to_origin(fields: Iterable[Field]) -> list[Field]:
 
 
 _ONWARD_VOLATILE = frozenset(name for name, _ in _to_origin([(name, b"") for name in VOLATILE_NAMES]))
+
+
+def reaches_origin(name: bytes) -> bool:
+    """Whether the origin sees the field of that name as the client sent it. What it doesn't see so selects
+    nothing, whatever `Vary` says."""
+    return bool(_to_origin([(name, b"")]))
 
 
 def _lines_of(head: Head) -> bytes:
@@ -138,7 +144,8 @@ class Forwarder:
         self._keep_tags = keep_tags
         self._buffers = buffers
         self._directory = directory  # of spools
-        self._streamer = Streamer(directory, buffers.response_bytes, report)
+        self._shortage = Shortage(report)
+        self._streamer = Streamer(directory, buffers.response_bytes, self._shortage)
         self._report = report
         self._wall = wall
 
@@ -207,8 +214,7 @@ class Forwarder:
                 try:
                     spool.put(data)
                 except OSError as error:
-                    url = exchange.request.url.decode("latin-1")
-                    self._report(f"{url}: no room for the request's content: {error.strerror}")
+                    self._shortage.tell(exchange.request.url, "the request's content", error)
                     exchange.answer(error_answer(503, Why.NO_ROOM, (b"retry-after", b"5")))
                     return
             if spool.in_memory:

@@ -14,6 +14,7 @@ answer names such inputs, `Variants` stand in the place of its memo: one for eac
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from uncork.edge.answers import FilePart
 from uncork.edge.passing import Absence, Mark
@@ -49,7 +50,7 @@ NOT_PLAIN = frozenset(
 # The values of the inputs that select among the answers to a request line.
 Selection = tuple[keys.Input, ...]
 
-# Different (host, codings, connection) triples that are told apart; a site has a handful.
+# Different (host, codings, connection) triples that are found again; a site has a handful.
 _MOST_PROFILES = 256
 # Descriptors that memos may hold open.
 _MOST_FILES = 512
@@ -171,7 +172,7 @@ class Profile:
     memos are of who is believed, and for no other.
     """
 
-    __slots__ = ("codings", "hot", "keep_alive", "passed", "told")
+    __slots__ = ("__weakref__", "codings", "hot", "keep_alive", "passed", "told")
 
     def __init__(self, keep_alive: bool, codings: bytes | tuple[bytes, ...], told: bool) -> None:
         self.hot: dict[bytes, Hot | Variants] = {}
@@ -195,6 +196,7 @@ class HotTable:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._profiles: dict[tuple[bytes, bytes, bytes | tuple[bytes, ...], bool], Profile] = {}
+        self._alive: WeakSet[Profile] = WeakSet()  # of these, and those that only blocks still have
         self._order: OrderedDict[Hot, None] = OrderedDict()
         self.bytes = 0
         self.files = 0
@@ -234,8 +236,11 @@ class HotTable:
         profile = self._profiles.get(key)
         if profile is None:
             if len(self._profiles) >= _MOST_PROFILES:
-                return NO_PROFILE
+                # The older half goes. Blocks that are known keep theirs: no visitor notices who fills this.
+                for older in list(self._profiles)[: _MOST_PROFILES // 2]:
+                    del self._profiles[older]
             profile = self._profiles[key] = Profile(connection != b"close", codings, proto != b"")
+            self._alive.add(profile)
         return profile
 
     def add(self, profile: Profile, line: bytes, hot: Hot) -> None:
@@ -342,7 +347,7 @@ class HotTable:
         if len(line) > _LONGEST_LINE:
             return
         if self._passed >= _MOST_PASSED:
-            for known in self._profiles.values():
+            for known in self._alive:
                 known.passed.clear()
             self._passed = 0
         self._passed += line not in profile.passed

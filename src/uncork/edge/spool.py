@@ -6,12 +6,16 @@ are, who waits for whom, and how many there may be (`extent` is for who does).
 
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from typing import IO
 
 # What is kept in memory; more is written to the file. Bytes.
 MOST_IN_MEMORY = 256 * 1024
 # What is read from the file at once. Bytes.
 _PIECE = 256 * 1024
+# How long nothing more is said of a disk that is full. Seconds.
+_QUIET_SECONDS = 60.0
 
 
 class Spool:
@@ -90,3 +94,18 @@ class Spool:
         finally:
             self._memory = [bytes(data)] if data else []
             self._memory_bytes = len(data)
+
+
+class Shortage:
+    """Tells the operator that the disk takes no spools; not each time, for the log may be on it, too."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._quiet_until = 0.0
+
+    def tell(self, url: bytes, what: str, error: OSError) -> None:
+        """`what` there is no room for, at this URL."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_SECONDS
+            self._report(f"{url.decode('latin-1')}: no room for {what}: {error.strerror}")

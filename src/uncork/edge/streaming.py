@@ -5,10 +5,9 @@ Doesn't know: HTTP; what was sent of the response before.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from uncork.edge.exchange import Exchange
-from uncork.edge.spool import Spool
+from uncork.edge.spool import Shortage, Spool
 from uncork.upstream.exchange import Exchange as Upstream
 
 
@@ -16,10 +15,10 @@ class Streamer:
     """`most_bytes` may wait for one client, to within what is read at once; beyond that the origin waits,
     too. `directory` is where they wait."""
 
-    def __init__(self, directory: str, most_bytes: int, report: Callable[[str], None]) -> None:
+    def __init__(self, directory: str, most_bytes: int, shortage: Shortage) -> None:
         self._directory = directory
         self._most_bytes = most_bytes
-        self._report = report
+        self._shortage = shortage
 
     async def stream(self, exchange: Exchange, upstream: Upstream) -> None:
         """Send all that comes as it comes. Raises OriginError, once all before it is sent, and ClientGone."""
@@ -42,8 +41,7 @@ class Streamer:
                     room = spool.extent < self._most_bytes
                 except OSError as error:
                     room = False
-                    url = exchange.request.url.decode("latin-1")
-                    self._report(f"{url}: no room for what a slow client is to get: {error.strerror}")
+                    self._shortage.tell(exchange.request.url, "what a slow client is to get", error)
 
         upstream.listener = put_more
         try:

@@ -137,6 +137,8 @@ def _value(name: bytes, request: Request) -> bytes | None:
         value = request.fields.get(field)
         if field == b"accept-encoding" and value is not None:
             return b",".join(normalised_codings(value))
+        if field == b"cookie" and len(lines := request.fields.getall(field)) > 1:
+            return b"\n".join(lines)  # nobody knows how the application joins them
         return normalise(field, value)
     if name == WHOLE_QUERY:
         return request.query

@@ -34,7 +34,7 @@ _VOLATILE_SPELLED = (
     b"Cookie", b"Referer", b"If-None-Match", b"If-Modified-Since",
     b"X-Forwarded-For", b"X-Real-IP", b"X-Real-Ip", b"X-Request-ID", b"X-Request-Id", b"X-Request-Start",
     b"X-Amzn-Trace-Id", b"X-Amz-Cf-Id", b"X-Cloud-Trace-Context", b"Traceparent",
-    b"CF-Ray", b"CF-RAY", b"Cf-Ray", b"CF-Connecting-IP", b"Cf-Connecting-Ip",
+    b"CF-Ray", b"CF-RAY", b"Cf-Ray", b"CF-Connecting-IP", b"Cf-Connecting-Ip", b"Uncork-Peer",
 )  # fmt: skip
 VOLATILE_NAMES = frozenset(name.lower() for name in _VOLATILE_SPELLED)
 
