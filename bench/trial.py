@@ -83,6 +83,8 @@ def _check(workload: Workload, setup: Setup, origin: Origin) -> tuple[list[Head]
                 )
             if b"content-encoding" in reply.fields:
                 raise BadAnswer(f"{path}: content coding {reply.fields[b'content-encoding']!r}")
+            if workload.counted_by_bytes and b"content-length" not in reply.fields:
+                raise DoesNotServe("sends it in chunks, which a load that drops bytes unread can't follow")
             etag = None
             if workload.conditional:
                 etag = reply.fields.get(b"etag")

@@ -307,14 +307,16 @@ def test_an_upload_that_is_under_way_outlives_a_stop(tmp_path: Path, origin: Web
     path = origin.new(lambda asked, line: line.send(reply(hashlib.sha256(asked.content).digest())))
     content = os.urandom(2 * MIB)
     with serve(tmp_path, origin.url) as edge:
-        with edge.connect() as client:
+        with edge.connect() as client, edge.connect() as idle:
             client.send(head("Host: h", f"Content-Length: {len(content)}", path=path, method="POST"))
             client.send(content[:MIB])
-            edge.ask(path)
+            idle.ask(path)
             edge.send(signal.SIGTERM)
-            edge.wait_for("stopping")
+            assert idle.sock.recv(1) == b""  # the worker is about to stop
             client.send(content[MIB:])
-            assert client.reply().body == hashlib.sha256(content).digest()
+            found = client.reply()
+            assert found.body == hashlib.sha256(content).digest()
+            assert found["connection"] == "close"
         assert edge.process.wait(20) == 0
 
 

@@ -325,7 +325,8 @@ class Exchange:
 
     def _head(self, status: int, lines: bytes, length: int | None, body: bytes = b"") -> bytes:
         self.status = status
-        if not self._over:  # the rest of the content may be in the way of the next request
+        # The rest of the content may be in the way of the next request.
+        if not self._over or self.client.service.draining:
             self.keep_alive = False
         if length is None or status < 200 or status in (204, 304):
             framing = b""
