@@ -57,8 +57,9 @@ def test_citations_are_read_as_they_are_written(generator: ModuleType, tmp_path:
 
 
 def anchors(page: str) -> set[str]:
-    """As GitHub makes them of the headings."""
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _heading.findall(page)}
+    """As GitHub makes them of the headings, and those that are written out."""
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _heading.findall(page)}
+    return made | set(re.findall(r'<a id="([^"]+)"></a>', page))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
