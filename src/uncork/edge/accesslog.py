@@ -63,12 +63,12 @@ class AccessLog:
         self, peer: bytes, line: bytes, hot: Hot, not_modified: bool, shape: Shape, values: list[bytes]
     ) -> None:
         """A request that the fast path answered."""
-        if shape.forwarded_for:
-            peer = self._proxies.client(peer, b",".join([values[at] for at in shape.forwarded_for]))
         if self._json:
             status, size = (304, 0) if not_modified else (hot.status, hot.length)
-            self._add(peer, line, status, size, shape.block.items, shape.volatile(values), hot.reason, 0.0)
+            self.add(peer, line, status, size, shape.block.items, shape.volatile(values), hot.reason, 0.0)
             return
+        if shape.forwarded_for:
+            peer = self._proxies.client(peer, b",".join([values[at] for at in shape.forwarded_for]))
         text = hot.logged_not_modified if not_modified else hot.logged
         if not text:
             text = hot.logged = b'"%s" %d %d "' % (_quoted(line), hot.status, hot.length)
@@ -99,21 +99,7 @@ class AccessLog:
         seconds: float,
     ) -> None:
         """Any other request. `seconds` is how long it took."""
-        forwarded_for = Fields((*items, *volatile)).get(b"x-forwarded-for")
-        peer = self._proxies.client(peer, forwarded_for)
-        self._add(peer, line, status, size, items, volatile, outcome, seconds)
-
-    def _add(
-        self,
-        peer: bytes,
-        line: bytes,
-        status: int,
-        size: int,
-        items: tuple[Field, ...],
-        volatile: tuple[Field, ...],
-        outcome: str,
-        seconds: float,
-    ) -> None:
+        peer = self._proxies.client(peer, Fields((*items, *volatile)).get(b"x-forwarded-for"))
         referer, agent = _value(b"referer", (*volatile, *items)), _value(b"user-agent", items)
         if self._json:
             entry = {

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from uncork.edge.exchange import Exchange
-from uncork.edge.forwarding import PEER_FIELD
+from uncork.edge.rewriting import PEER_FIELD
 from uncork.net.connection import RECEIVE_BYTES, Connection
 from uncork.net.loop import Loop
 from uncork.semantics.messages import Request

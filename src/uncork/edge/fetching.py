@@ -18,9 +18,10 @@ from uncork.caching.vary import vary_names
 from uncork.edge.compressing import Compressor
 from uncork.edge.decide import Fetch, Revalidate, Why
 from uncork.edge.exchange import Exchange
-from uncork.edge.forwarding import Forwarder, reaches_origin
+from uncork.edge.forwarding import Forwarder
 from uncork.edge.internal import names_a_file
 from uncork.edge.passing import Marks, shared_key
+from uncork.edge.rewriting import reaches_origin
 from uncork.net.loop import Loop
 from uncork.pages.clock import PurgeClock, Verdict
 from uncork.pages.keys import WHOLE_QUERY, UnknownInput

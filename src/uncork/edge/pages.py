@@ -32,9 +32,9 @@ from uncork.edge.decide import (
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import Exchange
 from uncork.edge.fetching import Fetcher, Flown, OriginSaid, close, may_stand_in
-from uncork.edge.forwarding import with_status
 from uncork.edge.passing import Absence, Mark
 from uncork.edge.peers import Peers
+from uncork.edge.rewriting import with_status
 from uncork.edge.storedpages import PageAnswers
 from uncork.pages.clock import Verdict
 from uncork.pages.keys import matches

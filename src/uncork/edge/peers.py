@@ -12,7 +12,7 @@ its queue for the successor.
 from collections.abc import Sequence
 
 from uncork.edge.exchange import OUTCOME_FIELD, Exchange
-from uncork.edge.forwarding import PEER_FIELD
+from uncork.edge.rewriting import PEER_FIELD
 from uncork.semantics.fields import Field, Fields
 from uncork.semantics.messages import HOP_BY_HOP
 from uncork.upstream.addresses import parse_origin

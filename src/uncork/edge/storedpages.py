@@ -10,8 +10,8 @@ from uncork.caching.vary import vary_names
 from uncork.edge.answers import Answer, FilePart, OpenFile
 from uncork.edge.compressing import is_worth_compressing
 from uncork.edge.decide import Why
-from uncork.edge.forwarding import client_fields
 from uncork.edge.representation import Representation, answer
+from uncork.edge.rewriting import client_fields
 from uncork.pages.page import Page
 from uncork.semantics.dates import parse_date
 from uncork.semantics.etags import parse_etag, with_coding
