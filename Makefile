@@ -47,7 +47,7 @@ lint: $(VENV)/.tests ## Style, types and import contracts, without the tests
 .PHONY: lint
 
 bench: $(VENV)/.bench ## Uncork beside nginx, lighttpd, Varnish and others, into docs/benchmarks.md (ARGS=--quick for a part)
-	@echo 'Benchmark: 2 h for all of it, 2 min with ARGS=--quick; the machine should do nothing else'
+	@echo 'Benchmark: an hour for all of it, 2 min with ARGS=--quick; the machine should do nothing else'
 	@'$(VENV)/bin/python' -m bench.run $(ARGS)
 .PHONY: bench
 

@@ -108,14 +108,13 @@ def test_who_invents_hosts_and_codings_keeps_nobody_from_memory() -> None:
 
 
 def test_what_is_known_of_passed_requests_is_bounded_whoever_has_it() -> None:
+    """Also of profiles that only blocks still have."""
     table = HotTable(10_000_000)
-    blocks = []
-    for number in range(600):
-        known = KnownHeads(Limits()).read(b"GET / HTTP/1.1\r\nHost: h%d\r\n\r\n" % number)
-        blocks.append(known.block)
-        for path in range(30):
-            target = Target(b"GET", b"http", b"h", b"/", None, b"1.1")
-            table.add_passed(
-                table.profile(known.block), b"GET /%d HTTP/1.1" % path, Passed(target, MARK, ABSENCE)
-            )
-    assert sum(len(table.profile(block).passed) for block in blocks) <= 4096
+    hosts = range(600)
+    blocks = [KnownHeads(Limits()).read(b"GET / HTTP/1.1\r\nHost: h%d\r\n\r\n" % n).block for n in hosts]
+    profiles = [table.profile(block) for block in blocks]
+    passed = Passed(Target(b"GET", b"http", b"h", b"/", None, b"1.1"), MARK, ABSENCE)
+    for path in range(30):
+        for profile in profiles:
+            table.add_passed(profile, b"GET /%d HTTP/1.1" % path, passed)
+    assert 0 < sum(len(profile.passed) for profile in profiles) <= 4096

@@ -32,7 +32,6 @@ from uncork.pages.keys import in_target, union
 from uncork.semantics.dates import format_date
 from uncork.semantics.etags import parse_etag
 from uncork.semantics.fields import Field, Fields
-from uncork.semantics.messages import HOP_BY_HOP
 from uncork.stores.contract import StoredPage
 from uncork.stores.lookup import Found
 from uncork.wire.known import KnownHeads, Shape
@@ -46,8 +45,6 @@ LOOK_AGAIN = 0.25
 
 # The input that profiles tell apart: see `uncork.pages.keys`.
 ACCEPT_ENCODING = b"field:accept-encoding"
-# Inputs that differ between a request and its head: Connection takes fields off it.
-_NOT_SELECTING = frozenset({b"field:" + name for name in HOP_BY_HOP})
 
 
 class Reason(Enum):
@@ -243,7 +240,7 @@ class Service:
                 if not in_target(name) and not (name == ACCEPT_ENCODING and profile.codings)
             ]
         )
-        if profile is NO_PROFILE or not _NOT_SELECTING.isdisjoint(names):
+        if profile is NO_PROFILE:
             return
         hot = _ready(answer, profile.keep_alive)
         if hot is None:
