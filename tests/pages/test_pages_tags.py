@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uncork.pages import tags
-from uncork.pages.clock import EVERYTHING
 from uncork.semantics.fields import Fields
 
 SLOTS = 2**20
@@ -131,49 +130,56 @@ def test_a_group_is_its_origins_own() -> None:  # RFC 9875 §2.1
 
 
 def test_few_tags_stay_as_they_are() -> None:
-    assert tags.fold([b"t.id=1", b"u"], 2) == {b"t.id=1", b"u"}
+    assert tags.fold([b"db:t.id=1", b"u"], 2) == {b"db:t.id=1", b"u"}
 
 
 def test_the_longest_list_of_rows_folds_to_its_table_first() -> None:
-    many = [b"t.id=%d" % number for number in range(50)]
-    assert tags.fold([*many, b"u.id=1", b"v"], 10) == {b"t", b"u.id=1", b"v"}
+    many = [tags.row_tag(b"t", b"id", b"%d" % number) for number in range(50)]
+    assert tags.fold([*many, b"db:u.id=1", b"v"], 10) == {b"db:t", b"db:u.id=1", b"v"}
 
 
-def test_what_can_not_fold_far_enough_is_everything() -> None:
-    listed = [b"t%d" % number for number in range(50)]
-    assert tags.fold(listed, 10) is None
-    assert tags.parse_slots(tags.format_slots(listed, SLOTS, 10), SLOTS) == (EVERYTHING,)
+def test_too_many_tables_fold_to_the_database() -> None:
+    many = [tags.table_tag(b"t%d" % number) for number in range(50)]
+    assert tags.fold([*many, b"mine"], 10) == {tags.READ_EVERYTHING, tags.READ_ANYTHING, b"mine"}
+
+
+def test_the_tags_of_an_application_do_not_fold() -> None:
+    assert tags.fold([b"t%d" % number for number in range(50)], 10) is None
+
+
+def purged_by_a_write(table: bytes, column: bytes, value: bytes) -> set[bytes]:
+    return {tags.table_tag(table), tags.row_tag(table, column, value), tags.READ_EVERYTHING}
+
+
+def purged_by_a_blind_write(table: bytes) -> set[bytes]:
+    return {tags.table_tag(table), tags.some_rows_tag(table), tags.READ_EVERYTHING}
 
 
 @given(
-    st.sets(st.sampled_from([b"t.id=%d" % n for n in range(9)] + [b"u.a=%d" % n for n in range(9)])),
-    st.integers(0, 20),
+    st.sets(st.tuples(st.sampled_from([b"t", b"u"]), st.sampled_from([b"a", b"b"]), st.binary(max_size=1))),
+    st.integers(2, 20),
 )
-def test_folding_covers_every_tag(listed: set[bytes], most: int) -> None:
+def test_what_is_folded_is_purged_whenever_a_tag_was(
+    rows: set[tuple[bytes, bytes, bytes]], most: int
+) -> None:
+    listed = {tags.row_tag(*row) for row in rows} | {tags.some_rows_tag(row[0]) for row in rows}
     folded = tags.fold(listed, most)
-    if folded is not None:
-        assert len(folded) <= most
-        assert all(tag in folded or tags.parent_tag(tag) in folded for tag in listed)
+    assert folded is not None and len(folded) <= most
+    for row in rows:
+        assert folded & purged_by_a_write(*row)
+        assert folded & purged_by_a_blind_write(row[0])
 
 
 @pytest.mark.parametrize(
     ("tag", "table"),
     [
-        (b"app_event.id=17", b"app_event"),
-        (b"schema.table.id=a.b=c", b"schema.table"),
-        (b"app_event", None),
+        (b"db:app_event.id=17", b"db:app_event"),
+        (b"db:schema.table.id=a.b=c", b"db:schema.table"),
+        (b"db:app_event", None),
+        (b"db:app_event.*", None),
+        (b"app_event.id=17", None),
         (b"a=b", None),
     ],
 )
 def test_the_table_of_a_tag(tag: bytes, table: bytes | None) -> None:
     assert tags.parent_tag(tag) == table
-
-
-@given(st.sets(st.binary(max_size=8), max_size=40))
-def test_slots_survive_a_field(listed: set[bytes]) -> None:
-    assert tags.parse_slots(tags.format_slots(listed, SLOTS, 100), SLOTS) == tags.tag_slots(listed, SLOTS)
-
-
-@pytest.mark.parametrize("value", [b"", b"x", b"512 1", b"1024 1024", b"1024 -1", b"1024 1,2", b"1024 1.5"])
-def test_slots_of_another_table_are_refused(value: bytes) -> None:
-    assert tags.parse_slots(value, 1024) is None

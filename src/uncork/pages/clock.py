@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 
 # The words of the header; `docs/page-file.md` draws them.
-MAGIC, VERSION, SLOTS, COUNTER, ANNOUNCED, CLEAN, BOOT_ID, INODE = 0, 1, 2, 3, 4, 5, 6, 8
+MAGIC, VERSION, SLOTS, COUNTER, ANNOUNCED, CLEAN, BOOT_ID, INODE, NAME = 0, 1, 2, 3, 4, 5, 6, 8, 9
 HEADER_WORDS = 512
 """4096 bytes, a page of memory: the tables begin at the next."""
 

@@ -1,6 +1,7 @@
 """Cache tags: what a page can be purged by, and where a tag stands in the purge clock.
 
-Lives here: the tags that a URL has by itself, those that an origin names in its response, slots.
+Lives here: the tags that a URL has by itself, those that an origin names in its response, those of what a
+render read from a database, slots.
 Doesn't know: the clock's values, and when anything is purged.
 
 A tag is bytes, compared as they are. Tags of URLs leave out the scheme: behind a TLS terminator the origin,
@@ -12,7 +13,6 @@ from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from urllib.parse import unquote_to_bytes
 
-from uncork.pages.clock import EVERYTHING
 from uncork.semantics.fields import Fields, members
 
 TAG_FIELDS = frozenset({b"surrogate-key", b"cache-tag", b"xkey", b"cache-groups"})
@@ -125,18 +125,41 @@ def _split(url: bytes) -> tuple[bytes, bytes, bytes | None]:
     return authority, slash + path or b"/", query if mark else None
 
 
-# What the origin's own recording says, in a field that the edge removes
+# What a render read from the database, and what a write changed there. Writers and readers of a table make
+# the same bytes of the same table, column and value; what else two have in common only purges more.
+
+READ_ANYTHING = b"db:*"
+"""On every page that read any table: what to purge after a write of which nobody knows what it wrote."""
+
+READ_EVERYTHING = b"db:?"
+"""On a page of which nobody knows which tables it read: every write purges it."""
+
+
+def table_tag(table: bytes) -> bytes:
+    """On a page that any row of a table may change, a new one included: every write to it purges it."""
+    return b"db:" + table
+
+
+def some_rows_tag(table: bytes) -> bytes:
+    """On every page that has tags of a table's rows: what a write to rows that nobody looked at purges."""
+    return b"db:" + table + b".*"
+
+
+def row_tag(table: bytes, column: bytes, value: bytes) -> bytes:
+    """On a page that only the rows with this value in a column can change."""
+    return b"db:" + table + b"." + column + b"=" + value
 
 
 def parent_tag(tag: bytes) -> bytes | None:
-    """The tag of the whole table for that of some of its rows: `table` for `table.column=value`."""
+    """The tag of the table for that of some of its rows; None for any other tag."""
     column, equals, _ = tag.partition(b"=")
     table, dot, _ = column.rpartition(b".")
-    return table if equals and dot else None
+    return table if equals and dot and tag.startswith(b"db:") else None
 
 
 def fold(tags: Collection[bytes], most: int) -> set[bytes] | None:
-    """At most so many tags that are purged whenever one of these is; None for everything.
+    """At most so many tags that are purged whenever one of these is; None when there are too many that are
+    not the database's.
 
     The tables with most rows fold first: rows of a few objects stay precise beside a long list.
     """
@@ -152,22 +175,5 @@ def fold(tags: Collection[bytes], most: int) -> set[bytes] | None:
         kept.add(table)
         if len(kept) <= most:
             return kept
-    return None
-
-
-def format_slots(tags: Collection[bytes], slots: int, most: int) -> bytes:
-    """The slots of tags as the value of a field: the size of the table, then the slots, in base 10."""
-    folded = fold(tags, most)
-    found = (EVERYTHING,) if folded is None else tag_slots(folded, slots)
-    return b" ".join(b"%d" % number for number in (slots, *found))
-
-
-def parse_slots(value: bytes, slots: int) -> tuple[int, ...] | None:
-    """The slots in such a value, or None when they are not of a table of this size: don't store the page."""
-    try:
-        size, *found = [int(part) for part in value.split()]
-    except ValueError:
-        return None
-    if size != slots or any(not 0 <= slot < slots for slot in found):
-        return None
-    return tuple(found)
+    kept = {tag for tag in kept if not tag.startswith(b"db:")} | {READ_EVERYTHING, READ_ANYTHING}
+    return kept if len(kept) <= most else None

@@ -78,6 +78,11 @@ class ClockTable:
         """Where a tag stands in this table."""
         return tag_slot(tag, self.clock.slots)
 
+    @property
+    def name(self) -> bytes:
+        """The clock's own, made with it at random: two processes that know it have the same clock."""
+        return b"%016x" % self.clock.words[layout.NAME]
+
     def purge(self, tags: Iterable[bytes], soft: bool = False) -> int:
         """Purge all pages that have one of these tags; the clock's new value.
 
@@ -197,12 +202,15 @@ class ClockTable:
         now = (int.from_bytes(boot[:8], "little"), int.from_bytes(boot[8:16], "little"))
         before = (words[layout.BOOT_ID], words[layout.BOOT_ID + 1])
         self.clock.settle()
+        while not words[layout.NAME]:
+            words[layout.NAME] = int.from_bytes(os.urandom(8), "little")
         if empty:
             opening = Opening.DAMAGED if damaged else Opening.CREATED
             words[layout.VERSION] = VERSION
             words[layout.SLOTS] = self.clock.slots
         elif words[layout.INODE] != inode:
             opening = Opening.MOVED
+            words[layout.NAME] = int.from_bytes(os.urandom(8), "little") or 1
         elif before == now:
             return Opening.FOUND
         else:
