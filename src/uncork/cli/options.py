@@ -172,6 +172,10 @@ class Options:
         "origin.command", COMMAND, None, "Start the origin with this command; {socket} in it stands for the "
         "path of the Unix socket that it must listen on.", said="gunicorn",
     )  # fmt: skip
+    inject: bool = _row(
+        "origin.inject", BOOLEAN, True,
+        "Put the recorder into the Django application that is started, where its settings don't name it.",
+    )  # fmt: skip
     origin_workers: int | None = _row(
         "origin.workers", COUNT, None, "Processes of the origin.", said="one for each processor"
     )

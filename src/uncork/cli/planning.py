@@ -12,6 +12,7 @@ from pathlib import Path
 from uncork.caching.storable import CacheOptions
 from uncork.cli.options import Options, RequestBuffering, cpus
 from uncork.cli.site import Project, Site, collect, describe, environment_of
+from uncork.django.names import APP, MIDDLEWARE
 from uncork.edge.origin_process import IDLE_SECONDS, gunicorn_command
 from uncork.edge.plan import BadConfiguration, OriginPlan, Plan
 from uncork.edge.setup import (
@@ -55,6 +56,7 @@ def plan_site(options: Options, project: Project, note: Note, *, collecting: boo
     _appendable(options.access_log)
     if not options.origin and site is not None and site.django:
         _warn(site, note)
+        _tell_of_recorder(options, site, note)
     template = _template(options, state_dir, static, asgi=site is not None and site.asgi)
     return Plan(
         addresses=options.bind or (DEFAULT_ADDRESS,),
@@ -95,6 +97,20 @@ def _warn(site: Site, note: Note) -> None:
         note("warning: DEBUG is on: a page that fails shows its code and the settings to whoever asked")
     elif not site.hosts:
         note("warning: ALLOWED_HOSTS is empty and DEBUG is off: Django refuses every host, with status 400")
+
+
+def _tell_of_recorder(options: Options, site: Site, note: Note) -> None:
+    """Where what pages read is recorded, or that it isn't."""
+    lines = f"{APP!r} in INSTALLED_APPS and {MIDDLEWARE!r} first in MIDDLEWARE"
+    if site.records:
+        note("pages are shared and purged by what they read, as the settings have it")
+    elif options.origin_cmd is not None:
+        note(f"what pages read is not recorded: for an origin of --origin-cmd, put {lines}")
+    elif options.inject:
+        note(
+            "pages are shared and purged by what they read: the recorder was put into the application"
+            f" (--no-inject leaves it out); for other processes that write, put {lines}"
+        )
 
 
 def _describe_if_possible(project: Project, note: Note) -> Site | None:
@@ -189,6 +205,7 @@ def _origin(options: Options, project: Project, site: Site | None, state_dir: Pa
             workers=options.origin_workers or cpus(),
             threads=options.origin_threads,
             timeout=options.origin_timeout,
+            inject=options.inject and site.django and not site.records,
         )
     environment: Mapping[str, str] = {**environment_of(project), "UNCORK_STATE_DIR": str(state_dir)}
     return OriginPlan(

@@ -41,6 +41,7 @@ class Site:
     application: str
     asgi: bool
     django: bool
+    records: bool = False
     debug: bool = False
     hosts: tuple[str, ...] = ()
     static_url: str | None = None

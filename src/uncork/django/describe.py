@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from uncork.django.answers import Refused, answer, in_words
+from uncork.django.injected import is_complete
 
 _PLAIN_STORAGE = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
@@ -20,7 +21,8 @@ _PLAIN_STORAGE = "django.contrib.staticfiles.storage.StaticFilesStorage"
 def describe(arguments: list[str]) -> Mapping[str, Any]:
     """`arguments`: `MODULE:NAME`, or nothing for the application that the settings name.
 
-    Keys: application, asgi, django (whether there are settings), and then debug, hosts, static_url,
+    Keys: application, asgi, django (whether there are settings), and then records (whether they name the
+    recorder), debug, hosts, static_url,
     static_root, finders, manifest, media_url, media_root. A URL or root is None where nothing is to be
     served from it.
     """
@@ -107,6 +109,7 @@ def _of_settings(settings: Any) -> dict[str, Any]:
     finders = "django.contrib.staticfiles" in settings.INSTALLED_APPS
     local, manifest = _static_storage(settings) if finders else (True, False)
     return {
+        "records": is_complete(settings),
         "debug": bool(settings.DEBUG),
         "hosts": [str(host) for host in settings.ALLOWED_HOSTS],
         "static_url": _prefix(settings.STATIC_URL) if local else None,

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 class Recording:
     """One render's. Reads that come after `close` are not counted any more."""
 
-    __slots__ = ("fallbacks", "inputs", "max_age", "open", "rows", "tables", "tags", "unshared")
+    __slots__ = ("fallbacks", "inputs", "max_age", "open", "rows", "stamp", "tables", "tags", "unshared")
 
-    def __init__(self) -> None:
+    def __init__(self, stamp: int) -> None:
         self.open = True
+        self.stamp = stamp
+        """What the purge clock said before anything was read."""
         self.inputs: set[bytes] = set()
         """Names of inputs, as in `pages.keys`."""
         self.tags: set[bytes] = set()
@@ -135,9 +137,12 @@ _under_way: set[Recording] = set()
 _current: ContextVar[Recording | None] = ContextVar("uncork_recording")
 
 
-def start() -> Recording:
-    """Begin a recording. It counts what is read in the contexts that `enter` it."""
-    recording = Recording()
+def start(stamp: int = 0) -> Recording:
+    """Begin a recording. It counts what is read in the contexts that `enter` it.
+
+    `stamp`: the purge clock's, if there is one; with 0 nothing that it puts into a cache is taken as valid.
+    """
+    recording = Recording(stamp)
     _under_way.add(recording)
     return recording
 

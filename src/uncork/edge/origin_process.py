@@ -42,13 +42,16 @@ class OriginState(Enum):
 
 
 def gunicorn_command(
-    application: str, *, asgi: bool, workers: int, threads: int, timeout: float
+    application: str, *, asgi: bool, workers: int, threads: int, timeout: float, inject: bool = False
 ) -> tuple[str, ...]:
     """gunicorn for an application such as `mysite.wsgi:application`, listening on `{socket}`.
 
     `timeout`: seconds that a request may take. gunicorn's own limit is for a worker whose main thread or loop
-    hangs, its start included, so it is no shorter than by default.
+    hangs, its start included, so it is no shorter than by default. `inject`: with the recorder
+    in its settings.
     """
+    if inject:
+        application = f"uncork.django.injected:application({application!r})"
     command = [
         *(sys.executable, "-m", "gunicorn", application),
         *("--bind", "unix:{socket}"),
