@@ -152,7 +152,7 @@ def purged_by_a_write(table: bytes, column: bytes, value: bytes) -> set[bytes]:
 
 
 def purged_by_a_blind_write(table: bytes) -> set[bytes]:
-    return {tags.table_tag(table), tags.some_rows_tag(table), tags.READ_EVERYTHING}
+    return {tags.table_tag(table), tags.part_tag(table), tags.READ_EVERYTHING}
 
 
 @given(
@@ -162,7 +162,7 @@ def purged_by_a_blind_write(table: bytes) -> set[bytes]:
 def test_what_is_folded_is_purged_whenever_a_tag_was(
     rows: set[tuple[bytes, bytes, bytes]], most: int
 ) -> None:
-    listed = {tags.row_tag(*row) for row in rows} | {tags.some_rows_tag(row[0]) for row in rows}
+    listed = {tags.row_tag(*row) for row in rows} | {tags.part_tag(row[0]) for row in rows}
     folded = tags.fold(listed, most)
     assert folded is not None and len(folded) <= most
     for row in rows:

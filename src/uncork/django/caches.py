@@ -3,8 +3,8 @@
 Lives here: watching the caches of the process. Doesn't know: what a value is, and which backend keeps it.
 
 A value that a render put in depends on nothing that this render had not read. So beside it, under a key of
-our own, goes what that was: the tags, the purge clock's reading before the first of them, and until when it is
-good. Whoever gets the value in a render depends on the same. Values themselves are left as they are, for
+our own, goes what that was: the tags, the purge clock's reading before the first of them, and until when it
+is good. Whoever gets the value in a render depends on the same. Values themselves are left as they are, for
 other programs may share the cache; that a note belongs to a value is told by the value's digest.
 
 Where nobody knows what a value was made of, or that has changed since, a page that holds it is shared for a

@@ -9,29 +9,35 @@ are under way in the process.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from uncork.pages.keys import WHOLE_COOKIE, WHOLE_QUERY
 from uncork.pages.record import MOST_TAGS, Unshared
 from uncork.pages.tags import (
+    COMING_OR_GOING,
     READ_ANYTHING,
     READ_EVERYTHING,
+    column_tag,
+    existence_tag,
+    part_tag,
     row_tag,
-    some_rows_tag,
     table_tag,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+# Rows of one query that are recorded column by column: beyond so many of these, row by row.
+_MOST_CELLS = 256
+
+# A column of all rows; the rows with a value in it; another column of these. None, None, None: which rows
+# there are.
+Part = tuple[str | None, bytes | None, str | None]
 
 
 class Recording:
     """One render's. Reads that come after `close` are not counted any more."""
 
-    __slots__ = ("fallbacks", "inputs", "max_age", "open", "rows", "stamp", "tables", "tags", "unshared")
+    __slots__ = ("fallbacks", "inputs", "max_age", "open", "parts", "stamp", "tables", "tags", "unshared")
 
     def __init__(self, stamp: int) -> None:
         self.open = True
@@ -43,8 +49,8 @@ class Recording:
         """Those that are not rows' or tables'."""
         self.tables: set[str] = set()
         """Read as a whole."""
-        self.rows: dict[str, set[tuple[str, bytes]]] = {}
-        """By table: the columns and values of the rows that were read."""
+        self.parts: dict[str, set[Part]] = {}
+        """What was read of the others."""
         self.unshared: dict[Unshared, str] = {}
         """Why it can't be shared, each with where that was read (empty: not known); the first counts."""
         self.max_age: float | None = None
@@ -77,20 +83,37 @@ class Recording:
     # Of the data
 
     def read_table(self, table: str) -> None:
+        """Any part of it."""
         self.tables.add(table)
-        self.rows.pop(table, None)
+        self.parts.pop(table, None)
 
-    def read_rows(self, table: str, column: str, values: Iterable[bytes]) -> None:
-        """The rows that have one of these values in a column: many of one table fold to the table."""
+    def read_existence(self, table: str) -> None:
+        """Which rows there are: a row that comes or goes may change the page."""
+        self._read_parts(table, [(None, None, None)])
+
+    def read_columns(self, table: str, columns: Iterable[str]) -> None:
+        """Columns of all rows that there are: whichever changes in one of them may change the page."""
+        self._read_parts(table, [(name, None, None) for name in columns])
+
+    def read_rows(
+        self, table: str, column: str, values: Collection[bytes], only: Collection[str] | None = None
+    ) -> None:
+        """The rows that have one of these values in a column, those that will have it included; of them these
+        columns `only`. Many of one table fold to the table."""
+        if only is None or len(values) * (len(only) + 1) > _MOST_CELLS:
+            self._read_parts(table, [(column, value, None) for value in values])
+        else:
+            others = [*only, COMING_OR_GOING.decode()]
+            self._read_parts(table, [(column, value, other) for value in values for other in others])
+
+    def _read_parts(self, table: str, parts: Iterable[Part]) -> None:
         if table in self.tables:
             return
-        rows = self.rows.setdefault(table, set())
-        for value in values:
-            rows.add((column, value))
-            if len(rows) > MOST_TAGS:
-                self.fall_back(f"more than {MOST_TAGS} rows of {table}")
-                self.read_table(table)
-                return
+        known = self.parts.setdefault(table, set())
+        known.update(parts)
+        if len(known) > MOST_TAGS:
+            self.fall_back(f"more than {MOST_TAGS} rows of {table}")
+            self.read_table(table)
 
     def read_everything(self, why: str) -> None:
         """Nobody knows which tables. `why` is counted and shown."""
@@ -109,11 +132,9 @@ class Recording:
         """Every tag of the page."""
         tags = set(self.tags)
         tags.update([table_tag(table.encode()) for table in self.tables])
-        for table, rows in self.rows.items():
-            name = table.encode()
-            tags.add(some_rows_tag(name))
-            tags.update([row_tag(name, column.encode(), value) for column, value in rows])
-        if self.tables or self.rows or READ_EVERYTHING in self.tags:
+        for table, parts in self.parts.items():
+            tags.update(_part_tags(table.encode(), parts))
+        if self.tables or self.parts or READ_EVERYTHING in self.tags:
             tags.add(READ_ANYTHING)
         return tags
 
@@ -133,6 +154,17 @@ class Recording:
         _under_way.discard(self)
 
 
+def _part_tags(table: bytes, parts: Iterable[Part]) -> Iterator[bytes]:
+    yield part_tag(table)
+    for column, value, other in parts:
+        if column is None:
+            yield existence_tag(table)
+        elif value is None:
+            yield column_tag(table, column.encode())
+        else:
+            yield row_tag(table, column.encode(), value, None if other is None else other.encode())
+
+
 _under_way: set[Recording] = set()
 _current: ContextVar[Recording | None] = ContextVar("uncork_recording")
 
@@ -148,7 +180,7 @@ def start(stamp: int = 0) -> Recording:
 
 
 @contextmanager
-def enter(recording: Recording | None) -> "Iterator[None]":
+def enter(recording: Recording | None) -> Iterator[None]:
     """What is read in this context counts for that recording; for none, where it is None."""
     token = _current.set(recording)
     try:

@@ -127,6 +127,16 @@ def _split(url: bytes) -> tuple[bytes, bytes, bytes | None]:
 
 # What a render read from the database, and what a write changed there. Writers and readers of a table make
 # the same bytes of the same table, column and value; what else two have in common only purges more.
+#
+#                                                       a write that purges it
+#     db:TABLE                any row, any column       every one to the table
+#     db:TABLE.+              which rows there are      a row inserted or deleted
+#     db:TABLE.COLUMN~        a column of all rows      a row that stays changes in that column
+#     db:TABLE.COLUMN=VALUE   the rows with that value  one of them inserted, deleted, changed, by its values
+#                                                       before and after
+#     db:TABLE.COLUMN=VALUE~OTHER                       one of them changes in that other column
+#     db:TABLE.COLUMN=VALUE~+                           one of them comes or goes, by a new value as well
+#     db:TABLE.*              on every page with one of the five before: a write to rows that nobody looked at
 
 READ_ANYTHING = b"db:*"
 """On every page that read any table: what to purge after a write of which nobody knows what it wrote."""
@@ -140,14 +150,30 @@ def table_tag(table: bytes) -> bytes:
     return b"db:" + table
 
 
-def some_rows_tag(table: bytes) -> bytes:
-    """On every page that has tags of a table's rows: what a write to rows that nobody looked at purges."""
+def part_tag(table: bytes) -> bytes:
+    """On every page that depends on a part of a table: what a write to rows that nobody looked at purges."""
     return b"db:" + table + b".*"
 
 
-def row_tag(table: bytes, column: bytes, value: bytes) -> bytes:
-    """On a page that only the rows with this value in a column can change."""
-    return b"db:" + table + b"." + column + b"=" + value
+def existence_tag(table: bytes) -> bytes:
+    """On a page that depends on which rows there are."""
+    return b"db:" + table + b".+"
+
+
+def column_tag(table: bytes, column: bytes) -> bytes:
+    """On a page that a row may change by a change in this column, whichever row it is."""
+    return b"db:" + table + b"." + column + b"~"
+
+
+COMING_OR_GOING = b"+"
+"""In the place of a column, in `row_tag`."""
+
+
+def row_tag(table: bytes, column: bytes, value: bytes, other: bytes | None = None) -> bytes:
+    """On a page that only the rows with this value in a column can change; with `other`, only by a change in
+    that other column, and it has the tag for COMING_OR_GOING as well."""
+    tag = b"db:" + table + b"." + column + b"=" + value
+    return tag if other is None else tag + b"~" + other
 
 
 def parent_tag(tag: bytes) -> bytes | None:
