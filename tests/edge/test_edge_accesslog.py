@@ -86,7 +86,7 @@ def test_a_304_has_no_content(path: Path) -> None:
     assert [line.split('"')[2].strip() for line in logged(log, path)] == ["304 0", "200 1234", "304 0"]
 
 
-@pytest.mark.parametrize("form", LogFormat)
+@pytest.mark.parametrize("form", [LogFormat.COMBINED, LogFormat.JSON])
 def test_no_client_breaks_a_line(path: Path, form: LogFormat) -> None:
     log = AccessLog(str(path), form, NO_PROXIES)
     shape, values = shape_of(b'a"b\\c\xff\td', b'" 200 0 "forged')

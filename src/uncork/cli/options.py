@@ -278,13 +278,13 @@ class Options:
         "Allow PURGE over HTTP to who has this token.",
         said="no PURGE by HTTP",
     )
-    access_log: str = _row(
-        "log.access", ACCESS_LOG, "off", "Where to log requests: a file, - for standard output, or off.",
-        everywhere=True,
+    access_log: str | None = _row(
+        "log.access", ACCESS_LOG, None, "Where to log requests: a file, - for standard output, or off.",
+        said="off; - on a terminal", everywhere=True,
     )  # fmt: skip
-    access_log_format: LogFormat = _row(
-        "log.format", one_of(LogFormat), LogFormat.COMBINED, "How a request is logged.",
-        said=LogFormat.COMBINED.value, everywhere=True,
+    access_log_format: LogFormat | None = _row(
+        "log.format", one_of(LogFormat), None, "How a request is logged; brief goes to standard output and "
+        "tells what pages cost the application.", said="combined; brief on a terminal", everywhere=True,
     )  # fmt: skip
     head_bytes: int = _row(
         "limits.head-bytes", SIZE, _LIMITS.head_bytes, "A request's line and fields: else 431.",

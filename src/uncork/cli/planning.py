@@ -6,6 +6,7 @@ Doesn't know: how options are read, and how a plan is run.
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from uncork.edge.setup import (
     BufferSetup,
     CacheSetup,
     FilesSetup,
+    LogFormat,
     LogSetup,
     Mount,
     Setup,
@@ -53,7 +55,7 @@ def plan_site(options: Options, project: Project, note: Note, *, collecting: boo
         static = (*_static_of(site, project, state_dir, note, collecting=collecting), *_media_of(site))
     _readable(options.static)
     _readable(options.internal_files)
-    _appendable(options.access_log)
+    _appendable(_log(options))
     if not options.origin and site is not None and site.django:
         _warn(site, note)
         _tell_of_recorder(options, site, note)
@@ -71,7 +73,7 @@ def plan_directory(options: Options, directory: Path, state_dir: Path) -> Plan:
     """The plan of `uncork static`: files, and nothing else."""
     mount = Mount("/", str(directory.absolute()))
     _readable((mount,))
-    _appendable(options.access_log)
+    _appendable(_log(options))
     return Plan(
         addresses=options.bind or (DEFAULT_ADDRESS,),
         workers=options.workers or cpus(),
@@ -175,8 +177,21 @@ def _readable(mounts: tuple[Mount, ...]) -> None:
             ) from None
 
 
-def _appendable(log: str) -> None:
+def _log(options: Options) -> LogSetup:
+    """On a terminal, what a developer wants to see, unless something else was asked for."""
+    form = options.access_log_format
+    if options.access_log is None and form in (None, LogFormat.BRIEF) and sys.stdout.isatty():
+        return LogSetup("-", LogFormat.BRIEF)
+    if form is LogFormat.BRIEF:
+        if options.access_log not in (None, "-", "off"):
+            raise BadConfiguration("the log format brief is for standard output, and for no file")
+        return LogSetup("-" if options.access_log != "off" else "off", form)
+    return LogSetup(options.access_log or "off", form or LogFormat.COMBINED)
+
+
+def _appendable(setup: LogSetup) -> None:
     """Whether the file can be written to, or made; nothing is made here."""
+    log = setup.access
     if log in ("-", "off"):
         return
     path = os.path.realpath(log)
@@ -276,7 +291,7 @@ def _template(
             or (options.request_buffering is RequestBuffering.AUTO and not (ours and asgi)),
             response_bytes=options.response_buffer_bytes,
         ),
-        log=LogSetup(options.access_log, options.access_log_format),
+        log=_log(options),
         purge_token=options.purge_token,
         trust_forwarded=options.trust_forwarded,
     )

@@ -15,6 +15,7 @@ from uncork.caching import freshness
 from uncork.caching.status import cache_status, joined
 from uncork.edge.accesslog import AccessLog
 from uncork.edge.answers import Answer, FilePart, body_length
+from uncork.edge.brieflog import BriefLog
 from uncork.edge.client import Client
 from uncork.edge.decide import FORWARD, HITS
 from uncork.edge.errorpages import error_answer
@@ -66,7 +67,7 @@ class Service:
         limits: Limits,
         static: StaticSite,
         hot_bytes: int,
-        log: AccessLog | None,
+        log: AccessLog | BriefLog | None,
         counter: memoryview | list[int],
         pages: PageCache | None = None,
         trusts: Callable[[bytes], bool] = lambda address: False,

@@ -45,6 +45,7 @@ class Kind(Enum):
 
 
 class LogFormat(Enum):
+    BRIEF = "brief"
     COMBINED = "combined"
     JSON = "json"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from uncork.edge.accesslog import AccessLog
+from uncork.edge.brieflog import BriefLog
 from uncork.edge.channel import WorkerChannel
 from uncork.edge.client import Client
 from uncork.edge.fetching import Fetcher, PageOptions
@@ -27,7 +28,7 @@ from uncork.edge.peers import Peers
 from uncork.edge.purgerequests import PurgeRequests
 from uncork.edge.reporting import Reporter
 from uncork.edge.service import Service
-from uncork.edge.setup import Kind, Setup
+from uncork.edge.setup import Kind, LogFormat, Setup
 from uncork.edge.static import StaticOptions, StaticSite
 from uncork.edge.trust import UNIX, TrustedProxies
 from uncork.net.loop import Loop, current, run
@@ -62,9 +63,12 @@ class Worker:
         self._listening: list[socket.socket] = []
         state = Path(setup.state_dir)
         self.proxies = TrustedProxies(setup.trust_forwarded)
-        self.log = None
+        self.log: AccessLog | BriefLog | None = None
         if setup.log.access != "off":
-            self.log = AccessLog(setup.log.access, setup.log.format, self.proxies)
+            if setup.log.format is LogFormat.BRIEF:
+                self.log = BriefLog(lambda: loop.poller.now)
+            else:
+                self.log = AccessLog(setup.log.access, setup.log.format, self.proxies)
         static = StaticSite(
             StaticOptions(
                 tuple((mount.prefix.encode(), mount.directory) for mount in setup.static),
