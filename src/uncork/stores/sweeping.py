@@ -18,8 +18,8 @@ from pathlib import Path
 from time import time
 
 from uncork.pages.page import Page
-from uncork.pages.pagefile import CorruptPage, decode_head, head_length
-from uncork.stores.disk import FIRST_READ
+from uncork.pages.pagefile import CorruptPage
+from uncork.stores.listing import files, read_head
 from uncork.stores.places import FAN_OUT
 
 _STEPS_PER_DOUBLING = 16
@@ -81,7 +81,7 @@ def sweep_steps(
     now = time()
     histogram: dict[int, int] = {}
     for name in FAN_OUT:
-        for path, status in _files(root / name):
+        for path, status in files(root / name):
             size, age = status.st_blocks * 512, now - status.st_mtime
             if expendable is not None and age >= options.inspect_after:
                 use = _inspect(path, expendable)
@@ -100,7 +100,7 @@ def sweep_steps(
     oldest, remaining = _oldest_to_keep(histogram, wanted)
     report.oldest = 2.0 ** (oldest / _STEPS_PER_DOUBLING) - 1
     for name in FAN_OUT:
-        for path, status in _files(root / name):
+        for path, status in files(root / name):
             size, step = status.st_blocks * 512, _step(now - status.st_mtime)
             if step < oldest or (step == oldest and remaining <= 0):
                 continue
@@ -126,36 +126,13 @@ def _step(age: float) -> int:
     return int(log2(max(age, 0.0) + 1.0) * _STEPS_PER_DOUBLING)
 
 
-def _files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                try:
-                    yield entry.path, entry.stat(follow_symlinks=False)
-                except OSError:  # it went meanwhile
-                    pass
-    except OSError:
-        return
-
-
 def _inspect(path: str, expendable: Expendable) -> _Use:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return _Use.POSSIBLE
-    try:
-        data = os.pread(fd, FIRST_READ, 0)
-        if (length := head_length(data)) > len(data):
-            data = os.pread(fd, length, 0)
-        head = decode_head(data)
-        if head.size != os.fstat(fd).st_size:
-            return _Use.CORRUPT
+        head = read_head(path)
     except CorruptPage:
         return _Use.CORRUPT
     except OSError:
         return _Use.POSSIBLE
-    finally:
-        os.close(fd)
     return _Use.EXPENDABLE if head.page is not None and expendable(head.page) else _Use.POSSIBLE
 
 
