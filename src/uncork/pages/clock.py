@@ -105,6 +105,12 @@ class PurgeClock:
         words[COUNTER] = now
         return now
 
+    def purged_at(self, stamp: int, slots: Iterable[int]) -> int | None:
+        """The counter of the last purge of a page, hard or soft; None when there was none since its stamp."""
+        found = [table[slot] for table in (self._hard, self._soft) for slot in (EVERYTHING, *slots)]
+        last = max(found)
+        return last if last > stamp else None
+
     def settle(self) -> bool:
         """Publish the counter of a purger that died on the way; whether there was one. Lock held.
 

@@ -23,6 +23,7 @@ from time import time_ns
 from uncork.pages import clock as layout
 from uncork.pages.clock import EVERYTHING, PurgeClock, clock_words
 from uncork.pages.tags import tag_slot
+from uncork.purging.history import History
 
 FILE_NAME = "purge.clock"
 DEFAULT_SLOTS = 2**20
@@ -67,6 +68,7 @@ class ClockTable:
         self.path = state_dir / FILE_NAME
         self._slots = slots
         self._boot_id = boot_id or _read_boot_id
+        self.history = History(state_dir)
         self._mutex = threading.Lock()
         self._fd = -1
         with self._mutex:
@@ -89,14 +91,15 @@ class ClockTable:
         When it returns, every process of the machine refuses them (or, softly, holds them stale).
         """
         slots = self.clock.slots
-        return self.purge_slots([tag_slot(tag, slots) for tag in tags], soft)
+        tags = list(tags)
+        return self.purge_slots([tag_slot(tag, slots) for tag in tags], soft, tags)
 
     def purge_all(self, soft: bool = False) -> int:
         """Purge every page."""
-        return self.purge_slots((EVERYTHING,), soft)
+        return self.purge_slots((EVERYTHING,), soft, (b"everything",))
 
-    def purge_slots(self, slots: Iterable[int], soft: bool = False) -> int:
-        """Purge what is in these slots of this table."""
+    def purge_slots(self, slots: Iterable[int], soft: bool = False, what: Iterable[bytes] = ()) -> int:
+        """Purge what is in these slots of this table. `what`: what is said of it in the history."""
         with self._mutex:
             # Inside the try: a signal's exception right after the lock was got must not leave it held.
             try:
@@ -107,7 +110,9 @@ class ClockTable:
                 if clock.words[layout.CLEAN]:
                     clock.words[layout.CLEAN] = 0
                     self._map.flush(0, _HEADER_BYTES)
-                return clock.purge(slots, soft)
+                counter = clock.purge(slots, soft)
+                self.history.add(counter, what, soft)
+                return counter
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
@@ -138,6 +143,7 @@ class ClockTable:
         with self._mutex:
             if self._fd < 0:
                 return
+            self.history.close()
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX)
                 self.clock.settle()
