@@ -1,0 +1,3 @@
+"""No URLs: tests of requests bring their own."""
+
+urlpatterns = []
