@@ -1,16 +1,18 @@
 """The memory of ready answers keeps to its budget, and its accounts are right whatever comes and goes."""
 
 import random
+from contextlib import closing
 
 import pytest
 
 from uncork.edge.hot import Hot, HotTable, Passed, Variants
-from uncork.edge.passing import Absence, Mark
+from uncork.edge.passing import Absence, Mark, Marks
+from uncork.net.loop import Loop
 from uncork.wire.known import Head, KnownHeads
 from uncork.wire.limits import Limits
 from uncork.wire.requests import Target
 
-MARK, ABSENCE = Mark(9e9), Absence(b"", 9e9)
+MARK, ABSENCE = Mark(9e9), Absence(b"", (), 9e9)
 COOKIE = (b"field:cookie",)
 LANGUAGE = (b"field:accept-language", b"field:cookie")
 
@@ -113,7 +115,9 @@ def test_what_is_known_of_passed_requests_is_bounded_whoever_has_it() -> None:
     hosts = range(600)
     blocks = [KnownHeads(Limits()).read(b"GET / HTTP/1.1\r\nHost: h%d\r\n\r\n" % n).block for n in hosts]
     profiles = [table.profile(block) for block in blocks]
-    passed = Passed(Target(b"GET", b"http", b"h", b"/", None, b"1.1"), MARK, ABSENCE)
+    target = Target(b"GET", b"http", b"h", b"/", None, b"1.1")
+    with closing(Loop()) as loop:
+        passed = Passed(target, Marks(loop), MARK, ABSENCE)
     for path in range(30):
         for profile in profiles:
             table.add_passed(profile, b"GET /%d HTTP/1.1" % path, passed)

@@ -55,7 +55,7 @@ def purge(
     for name in (*urls, *prefixes):
         refuse_pattern(name)
     try:
-        found = [parse_purge_url(os.fsencode(url)) for url in urls]
+        found = [tag for url in urls for tag in parse_purge_url(os.fsencode(url))]
         found += [parse_purge_prefix(os.fsencode(prefix)) for prefix in prefixes]
     except BadPurge as problem:
         raise BadConfiguration(str(problem)) from None

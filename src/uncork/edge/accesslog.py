@@ -97,8 +97,9 @@ class AccessLog:
         volatile: tuple[Field, ...],
         outcome: str,
         seconds: float,
+        reason: str = "",
     ) -> None:
-        """Any other request. `seconds` is how long it took."""
+        """Any other request. `seconds` is how long it took, `reason` why its response isn't stored."""
         peer = self._proxies.client(peer, Fields((*items, *volatile)).get(b"x-forwarded-for"))
         referer, agent = _value(b"referer", (*volatile, *items)), _value(b"user-agent", items)
         if self._json:
@@ -114,6 +115,8 @@ class AccessLog:
                 "outcome": outcome,
                 "seconds": round(seconds, 6),
             }
+            if reason:
+                entry["reason"] = reason
             self._lines.append(json.dumps(entry).encode() + b"\n")
         else:
             self._lines.append(

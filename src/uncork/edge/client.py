@@ -219,9 +219,10 @@ class Client(Connection):
         head = Head(line, shape.block, shape.volatile(values))
         profile: Profile = shape.block.note
         passed = profile.passed.get(line)
+        mark = None if passed is None else passed.mark(head, self.active)
         if (
             passed is None
-            or not passed.holds(self.active)
+            or mark is None
             or self.internal
             or (profile.told and not self.service.trusts(self.address))
         ):
@@ -229,7 +230,7 @@ class Client(Connection):
             return
         request = Request(*passed.target, head.fields())
         self.exchange = exchange = Exchange(self, request, head, NO_CONTENT, profile.keep_alive, False)
-        self.service.pass_known(exchange, passed.mark)
+        self.service.pass_known(exchange, mark)
 
     def _start(self, head: Head) -> None:
         service = self.service

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # Content that waits for its reader before the socket is left unread. Bytes.
 _MOST_BUFFERED = 256 * 1024
-# What a worker tells another one, whose client is asking: why it answered so.
+# What a worker tells another one, whose client is asking: why it answered so, and behind a dot why the
+# response isn't stored.
 OUTCOME_FIELD = b"uncork-outcome"
 # The status in the log where nothing was answered, as nginx has it. No client ever gets it.
 _CLIENT_CLOSED_REQUEST = 499
@@ -33,7 +34,8 @@ class ClientGone(Exception):
 
 
 class Exchange:
-    """`outcome` names why the answer is what it is, for the log and the counters."""
+    """`outcome` names why the answer is what it is, for the log and the counters; `reason` why a response of
+    the origin is not stored, where that was looked at, for the log."""
 
     __slots__ = (
         "_buffer",
@@ -54,6 +56,7 @@ class Exchange:
         "keep_alive",
         "on_gone",
         "outcome",
+        "reason",
         "request",
         "sent_bytes",
         "status",
@@ -77,6 +80,7 @@ class Exchange:
         self.status = 0  # of the answer, once it has begun
         self.sent_bytes = 0  # of its content
         self.outcome = ""
+        self.reason = ""
         self.gone = False
         self.task: asyncio.Task[None] | None = None
         self.on_gone: Callable[[], None] | None = None  # gives up what is under way without a task
@@ -333,7 +337,8 @@ class Exchange:
         else:
             framing = b"Content-Length: %d\r\n" % length
         if self.client.internal:
-            lines += b"%b: %b\r\n" % (OUTCOME_FIELD, self.outcome.encode())
+            told = f"{self.outcome}.{self.reason}" if self.reason else self.outcome
+            lines += b"%b: %b\r\n" % (OUTCOME_FIELD, told.encode())
         if not self.keep_alive:
             end = b"Connection: close\r\n\r\n"
         elif self.request.version == b"1.0":

@@ -12,32 +12,33 @@ from dataclasses import dataclass, replace
 from uncork.caching.directives import NO_DIRECTIVES, Directives
 from uncork.caching.freshness import Freshness
 from uncork.caching.reuse import ERROR_STATUSES, stale_if_error_allowed
-from uncork.caching.storable import NEGATIVE, CacheOptions, NotStorable, plan_storing, storable_fields
+from uncork.caching.storable import NEGATIVE, CacheOptions
 from uncork.caching.validation import fetching_fields, freshen, is_about, validating_fields
-from uncork.caching.vary import vary_names
 from uncork.edge.compressing import Compressor
 from uncork.edge.decide import Fetch, Revalidate, Why
 from uncork.edge.exchange import Exchange
 from uncork.edge.forwarding import Forwarder
-from uncork.edge.internal import names_a_file
 from uncork.edge.passing import Marks, shared_key
-from uncork.edge.rewriting import reaches_origin
+from uncork.edge.recorded import Hindrance, Reading, read_response
 from uncork.net.loop import Loop
 from uncork.pages.clock import PurgeClock, Verdict
-from uncork.pages.keys import WHOLE_QUERY, UnknownInput
+from uncork.pages.keys import UnknownInput, select, union, variant_key
 from uncork.pages.page import Page
 from uncork.pages.pagefile import TooLarge
-from uncork.pages.tags import response_tags, tag_slots, url_tags
+from uncork.pages.record import MOST_TAGS, RECORD
 from uncork.purging.table import ClockTable
 from uncork.semantics.dates import format_date
 from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request, Response
 from uncork.stores.contract import StoredPage, StoreFull
 from uncork.stores.disk import DiskStore, DiskWriter
-from uncork.stores.lookup import Found, place
+from uncork.stores.lookup import Found, learn, place
 from uncork.upstream.collapse import Flight, Flights
 from uncork.upstream.exchange import Exchange as Upstream
 from uncork.upstream.failures import OriginError
+
+# Slots that a page may gather over its validations; then it is fetched anew.
+_MOST_SLOTS = 4 * MOST_TAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +99,14 @@ class Fetcher:
         self.marks = Marks(loop)
         self._flights: Flights[Flown] = Flights()
         # For the leader's client to take.
-        self._unshared: dict[Flight[Flown], tuple[Upstream, NotStorable | None]] = {}
+        self._unshared: dict[Flight[Flown], tuple[Upstream, Hindrance | None]] = {}
 
     def join(self, found: Found, request: Request) -> tuple[Flight[Flown], bool]:
         """The fetch of what a request asks for, and whether the caller leads it: then it starts `lead`."""
         return self._flights.join(shared_key(found, request))
 
-    def take_unshared(self, flight: Flight[Flown]) -> tuple[Upstream, NotStorable | None] | None:
-        """The response that could not be shared, for the leader's own client, and why (`_plan`)."""
+    def take_unshared(self, flight: Flight[Flown]) -> tuple[Upstream, Hindrance | None] | None:
+        """The response that could not be shared, for the leader's own client, and why (`Reading`)."""
         return self._unshared.pop(flight, None)
 
     def is_fetched(self, found: Found, request: Request) -> bool:
@@ -114,8 +115,8 @@ class Fetcher:
 
     def could_store(self, request: Request, upstream: Upstream, asked_at: float) -> bool:
         """Whether a response that was passed could have been stored. `asked_at`: seconds since the epoch."""
-        plan = self._plan(request, Response(upstream.status, upstream.fields), asked_at)
-        return isinstance(plan, Freshness)
+        reading = self._read(request, Response(upstream.status, upstream.fields), asked_at)
+        return reading.plan is not None
 
     async def lead(
         self, flight: Flight[Flown], exchange: Exchange, found: Found, decision: Fetch | Revalidate
@@ -161,25 +162,39 @@ class Fetcher:
         upstream: Upstream,
         asked: Asked,
     ) -> bool:
-        """Freshen the stored page by a 304; False when it has to be fetched after all."""
-        fields = freshen(stored.page.fields, upstream.fields)
-        if vary_names(fields) != vary_names(stored.page.fields):
+        """Freshen the stored page by a 304; False when it has to be fetched after all.
+
+        What the page depended on it still does, and besides on what was read to say that it is right.
+        """
+        old = stored.page
+        fields = freshen(old.fields, upstream.fields)
+        reading = self._read(request, Response(old.status, fields), asked.wall)
+        if reading.plan is None:
             return False
-        plan = self._plan(request, Response(stored.page.status, fields), asked.wall)
-        if not isinstance(plan, Freshness):
+        known = union(found.names, [name for name, _ in old.inputs])
+        names = union(known, reading.names)
+        # Without a record of this moment, what the page was stored with must be all that can select it.
+        if reading.record is None and (RECORD in upstream.fields or names != known):
+            return False
+        inputs = select(names, request)
+        slots = tuple(sorted({*old.slots, *reading.slots(request, names, self.table.clock.slots)}))
+        if variant_key(found.primary, inputs) != found.key or len(slots) > _MOST_SLOTS:
             return False
         self.marks.clear(self.marks.mark(found, request), request)
         page = replace(
-            stored.page,
-            fields=storable_fields(fields),
-            freshness=plan,
+            old,
+            fields=reading.fields,
+            freshness=reading.plan,
             stamp=asked.stamp,
-            slots=self._slots(request, fields),
+            slots=slots,
+            inputs=inputs,
         )
         try:
-            renewed = self.store.freshen(found.key, stored, page)
-        except StoreFull as full:
-            self._full(full)
+            if names != found.names and found.key != found.primary:
+                self.store.record(found.primary, names)
+            renewed = self.store.freshen(found.key, replace(stored, names=names), page)
+        except (StoreFull, TooLarge) as problem:
+            self._not_kept(problem)
             renewed = None
         if renewed is None:
             renewed = replace(stored, page=page, fd=os.dup(stored.fd))
@@ -187,13 +202,10 @@ class Fetcher:
         flight.finish()
         return True
 
-    def _plan(self, request: Request, response: Response, asked_at: float) -> Freshness | NotStorable | None:
-        """How to store a response of this moment, or why not; None: because it names a file to be sent."""
-        if names_a_file(response.fields):
-            return None
-        return plan_storing(
-            replace(request, method=b"GET"), response, asked_at, time.time(), self.options.caching
-        )
+    def _read(self, request: Request, response: Response, asked_at: float) -> Reading:
+        """A response of this moment, read for the store."""
+        asked = replace(request, method=b"GET")
+        return read_response(asked, response, self.table, asked_at, time.time(), self.options.caching)
 
     async def _take_in(
         self,
@@ -209,21 +221,18 @@ class Fetcher:
             upstream.close()
             flight.fail(OriginSaid())
             return
-        plan = self._plan(request, response, asked.wall)
-        if not isinstance(plan, Freshness):
-            if (
-                response.status < 400 or response.status in NEGATIVE
-            ):  # an error is about this request, or passes
-                self.marks.set(found, request)
+        reading = self._read(request, response, asked.wall)
+        if reading.plan is None:
+            self._mark(request, found, response.status, reading)
             if flight.followed:
-                self._unshared[flight] = upstream, plan
+                self._unshared[flight] = upstream, reading.hindrance
                 self.loop.call_later(1.0, self._drop_unshared, flight)
                 flight.refuse()
             else:
                 upstream.close()
             return
         self.marks.clear(self.marks.mark(found, request), request)
-        page, writer, key = self._open(request, found, response, plan, asked.stamp)
+        page, writer, key = self._open(request, found, response.status, reading, reading.plan, asked.stamp)
         flown = Flown(page, asked, Why.MISS, upstream.content_length, writer is not None)
         fd = -1 if writer is None else os.dup(writer.fd)
 
@@ -277,35 +286,45 @@ class Fetcher:
             self.compressor.consider(key, flown.stored)
         flight.finish()
 
+    def _mark(self, request: Request, found: Found, status: int, reading: Reading) -> None:
+        """A response can't be shared: what it read becomes known of its URL all the same, so that who has
+        other values of that need not be passed as well."""
+        absent = found.stored is None
+        if reading.record is not None:
+            try:
+                found = learn(self.store, request, found, reading.names)
+            except (StoreFull, TooLarge, UnknownInput) as problem:
+                self._not_kept(problem)
+                return
+        if status < 400 or status in NEGATIVE:  # an error is about this request, or passes
+            self.marks.set(found, request, reading.hindrance, absent)
+
     def _open(
-        self, request: Request, found: Found, response: Response, plan: Freshness, stamp: int
+        self, request: Request, found: Found, status: int, reading: Reading, plan: Freshness, stamp: int
     ) -> tuple[Page, DiskWriter | None, bytes]:
         """The page that a response becomes, where it is to be written (None: nowhere), and its key."""
-        varying = [name for name in vary_names(response.fields) or () if reaches_origin(name)]
-        names = [WHOLE_QUERY, *(b"field:" + name for name in varying)]
         page = Page(
             url=request.url,
-            status=response.status,
-            fields=_dated(storable_fields(response.fields), plan.response_time),
+            status=status,
+            fields=_dated(reading.fields, plan.response_time),
             freshness=plan,
             stamp=stamp,
-            slots=self._slots(request, response.fields),
+            slots=reading.slots(request, reading.names, self.table.clock.slots),
+            inputs=select(reading.names, request),  # who waits for it looks at them, stored or not
         )
         try:
-            where = place(self.store, request, found.primary, names)
+            where = place(self.store, request, found.primary, reading.names)
             page = replace(page, inputs=where.inputs)
             return page, self.store.create(where.key, page, where.names), where.key
-        except StoreFull as full:
-            self._full(full)
-        except (TooLarge, UnknownInput):  # a head of absurd size; inputs that a newer version wrote
-            pass
+        except (StoreFull, TooLarge, UnknownInput) as problem:
+            self._not_kept(problem)
         return page, None, found.key
 
-    def _slots(self, request: Request, fields: Fields) -> tuple[int, ...]:
-        """Where the tags of a response stand: those of its URL, and those that it names."""
-        origin = request.scheme + b"://" + request.authority
-        tags = url_tags(request.authority, request.path, request.query)
-        return tag_slots([*tags, *response_tags(fields, origin)], self.table.clock.slots)
+    def _not_kept(self, problem: StoreFull | TooLarge | UnknownInput) -> None:
+        """It is served without the store: the disk is full, a head is of absurd size, or a newer version
+        wrote inputs that can't be read here."""
+        if isinstance(problem, StoreFull):
+            self._full(problem)
 
     def _full(self, full: StoreFull) -> None:
         if full.first:

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 
 from uncork.caching.status import cache_status
-from uncork.caching.storable import NotStorable
 from uncork.edge.decide import FORWARD, Why
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import ClientGone, Exchange
 from uncork.edge.internal import NAMING, CannotSend, InternalFiles, names_a_file
-from uncork.edge.rewriting import client_fields, origin_head, with_status
+from uncork.edge.recorded import Hindrance
+from uncork.edge.rewriting import EDGE_FIELD, client_fields, origin_head, with_status
 from uncork.edge.setup import BufferSetup
 from uncork.edge.spool import Shortage, Spool
 from uncork.edge.streaming import Streamer
@@ -63,13 +63,25 @@ class Forwarder:
         self._streamer = Streamer(directory, buffers.response_bytes, self._shortage)
         self._report = report
         self._wall = wall
+        self._introduction = b""
+        # A clock's name is of no use to whoever has not the clock, so it doesn't leave the machine.
+        self._local = all(pool.address.local for pool in origins.pools)
+
+    def introduce(self, clock: bytes) -> None:
+        """From here on tell the origin that this edge takes records, and has the purge clock of that name."""
+        if self._local:
+            self._introduction = b"%b: %b\r\n" % (spelled(EDGE_FIELD), clock)
 
     async def ask(
         self, exchange: Exchange, fields: Fields, method: bytes, to: Pool | None = None
     ) -> Upstream:
         """Send the request of an exchange with these fields. Raises OriginError, ClientGone."""
-        head = origin_head(exchange, method, fields, self._trusted(exchange.client.address))
+        head = self._head(exchange, method, fields, b"")
         return await (to or self.origins).send(head, method=method, retry=method in IDEMPOTENT_METHODS)
+
+    def _head(self, exchange: Exchange, method: bytes, fields: Fields, more: bytes) -> bytes:
+        trusted = self._trusted(exchange.client.address)
+        return origin_head(exchange, method, fields, trusted, self._introduction + more)
 
     def forward(self, exchange: Exchange, why: Why, received: Received = None) -> None:
         """Forward an exchange, content and all, and relay the response. `received` is called with the head
@@ -107,9 +119,7 @@ class Forwarder:
         request = exchange.request
         more = b"" if content is None else _length(exchange, len(content))
         upstream = self.origins.start(
-            origin_head(
-                exchange, request.method, request.fields, self._trusted(exchange.client.address), more
-            ),
+            self._head(exchange, request.method, request.fields, more),
             content,
             method=request.method,
             retry=request.method in IDEMPOTENT_METHODS,
@@ -159,9 +169,7 @@ class Forwarder:
                 more += b"Transfer-Encoding: chunked\r\n"
         try:
             upstream = await self.origins.send(
-                origin_head(
-                    exchange, request.method, request.fields, self._trusted(exchange.client.address), more
-                ),
+                self._head(exchange, request.method, request.fields, more),
                 content,
                 method=request.method,
                 retry=request.method in IDEMPOTENT_METHODS and content is None,
@@ -179,7 +187,7 @@ class Forwarder:
             await self.relay(exchange, upstream, why)
 
     async def relay(
-        self, exchange: Exchange, upstream: Upstream, why: Why, reason: NotStorable | None = None
+        self, exchange: Exchange, upstream: Upstream, why: Why, reason: Hindrance | None = None
     ) -> None:
         """Send the client a response of the origin as it comes, and tell the `reason` that it isn't stored.
         Raises ClientGone."""
@@ -187,9 +195,11 @@ class Forwarder:
             await self._stream(exchange, upstream)
 
     def _respond(
-        self, exchange: Exchange, upstream: Upstream, why: Why, reason: NotStorable | None = None
+        self, exchange: Exchange, upstream: Upstream, why: Why, reason: Hindrance | None = None
     ) -> bool:
         """Send what there is of a response; False when more of it is to come."""
+        if reason is not None:
+            exchange.reason = reason.value
         if self._internal_files is not None and names_a_file(upstream.fields):
             upstream.close()
             self._send_file(exchange, self._internal_files, upstream, why, reason)
@@ -213,7 +223,7 @@ class Forwarder:
         files: InternalFiles,
         upstream: Upstream,
         why: Why,
-        reason: NotStorable | None,
+        reason: Hindrance | None,
     ) -> None:
         """Answer with the file that a response of the origin names."""
         kept = Fields(client_fields(upstream.fields, self._keep_tags))
@@ -226,14 +236,14 @@ class Forwarder:
         answer.fields = with_status([*answer.fields, _VIA], _member(why, upstream.status, reason))
         exchange.answer(answer)
 
-    def _to_client(self, fields: Fields, status: int, why: Why, reason: NotStorable | None) -> Fields:
+    def _to_client(self, fields: Fields, status: int, why: Why, reason: Hindrance | None) -> Fields:
         for naming in NAMING:
             if naming in fields and self._internal_files is None:
                 name = spelled(naming).decode()
                 self._report(f"the origin names a file by {name}, and there are no internal-files to send")
         return with_status([*client_fields(fields, self._keep_tags), _VIA], _member(why, status, reason))
 
-    def _lines_of(self, head: OriginHead, why: Why, reason: NotStorable | None) -> bytes:
+    def _lines_of(self, head: OriginHead, why: Why, reason: Hindrance | None) -> bytes:
         """The lines of a head on their way to the client: those of its block are made once."""
         block = head.block
         told = why if reason is None else reason  # there are reasons of one `why` only
@@ -303,7 +313,7 @@ class Forwarder:
 
 
 @lru_cache(256)
-def _member(why: Why, status: int, reason: NotStorable | None) -> bytes:
+def _member(why: Why, status: int, reason: Hindrance | None) -> bytes:
     """Our member of Cache-Status for a response that was passed on."""
     detail = why.value if reason is None else f"{why.value}.{reason.value}"
     return cache_status(False, fwd=FORWARD.get(why), fwd_status=status, detail=detail.encode())

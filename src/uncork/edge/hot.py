@@ -13,11 +13,10 @@ answer names such inputs, `Variants` stand in the place of its memo: one for eac
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from weakref import WeakSet
 
 from uncork.edge.answers import FilePart
-from uncork.edge.passing import Absence, Mark
+from uncork.edge.passing import Absence, Mark, Marks
 from uncork.pages import keys
 from uncork.semantics.fields import Field, Fields
 from uncork.semantics.messages import Request
@@ -120,18 +119,13 @@ class Hot:
         return len(self.whole) + _OVERHEAD
 
 
-class Variants:
-    """Stands among the memos of a profile for an answer that inputs outside of the profile select: `names`
-    are these, as in `pages.keys`. It is never valid itself, so the fast path asks for what is `current`."""
+class Selector:
+    """Reads inputs off heads: `names` are these, as in `pages.keys`, none of them in the request target."""
 
-    __slots__ = ("_fields", "memos", "names")
-
-    until = 0.0
-    epoch = -1
+    __slots__ = ("_fields", "names")
 
     def __init__(self, names: tuple[bytes, ...]) -> None:
         self.names = names
-        self.memos: dict[Selection, Hot] = {}
         self._fields = keys.fields_read(names)
 
     def select(self, block: Block, volatile: tuple[Field, ...]) -> Selection:
@@ -150,18 +144,50 @@ class Variants:
         return keys.select(self.names, Request(b"GET", b"", b"", b"", None, b"1.1", Fields(lines)))
 
 
-@dataclass(frozen=True, slots=True)
+class Variants(Selector):
+    """Stands among the memos of a profile for an answer that inputs outside of the profile select. It is
+    never valid itself, so the fast path asks for what is `current`."""
+
+    __slots__ = ("memos",)
+
+    until = 0.0
+    epoch = -1
+
+    def __init__(self, names: tuple[bytes, ...]) -> None:
+        super().__init__(names)
+        self.memos: dict[Selection, Hot] = {}
+
+
 class Passed:
     """A plain request that is passed to the origin, which needn't be decided again while it is marked so and
-    there is nothing stored of its URL. `target` is what its request line and host say, and the scheme that a
-    proxy told."""
+    there is nothing stored for it. `target` is what its request line and host say, and the scheme that a
+    proxy told. Where cookies or other fields select, each request has a mark of its own among `marks`, or
+    none.
+    """
 
-    target: Target
-    mark: Mark
-    absence: Absence
+    __slots__ = ("_absence", "_by_target", "_mark", "_marks", "_selector", "target")
 
-    def holds(self, now: float) -> bool:
-        return self.mark.until > now and self.absence.until > now
+    def __init__(self, target: Target, marks: Marks, mark: Mark, absence: Absence) -> None:
+        self.target = target
+        self._mark = mark
+        self._marks = marks
+        self._absence = absence
+        self._selector: Selector | None = None
+        self._by_target: Selection = ()
+        if absence.names:
+            request = Request(b"GET", b"", b"", b"", target.query, b"1.1", Fields())
+            self._by_target = keys.select(filter(keys.in_target, absence.names), request)
+            self._selector = Selector(tuple([name for name in absence.names if not keys.in_target(name)]))
+
+    def mark(self, head: Head, now: float) -> Mark | None:
+        """That a request with this head is passed, if it is."""
+        absence = self._absence
+        if absence.until <= now:
+            return None
+        if self._selector is None:
+            return self._mark if self._mark.until > now else None
+        selected = self._selector.select(head.block, head.volatile)
+        return self._marks.mark_of(absence.primary, self._by_target + selected)
 
 
 class Profile:

@@ -32,8 +32,9 @@ from uncork.edge.decide import (
 from uncork.edge.errorpages import error_answer
 from uncork.edge.exchange import Exchange
 from uncork.edge.fetching import Fetcher, Flown, OriginSaid, close, may_stand_in
-from uncork.edge.passing import Absence, Mark
+from uncork.edge.passing import Absence, Mark, Marks
 from uncork.edge.peers import Peers
+from uncork.edge.recorded import hindrance
 from uncork.edge.rewriting import with_status
 from uncork.edge.storedpages import PageAnswers
 from uncork.pages.clock import Verdict
@@ -67,7 +68,7 @@ class PageCache:
         self.report = fetcher.report
         self._answers = PageAnswers(options.keep_tags, options.compress)
         self.remember: Callable[[Exchange, Answer, Found, StoredPage], None] | None = None
-        self.remember_pass: Callable[[Exchange, Mark, Absence], None] | None = None
+        self.remember_pass: Callable[[Exchange, Marks, Mark, Absence], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # The way of a request
@@ -115,11 +116,13 @@ class PageCache:
         mark = marks.mark(found, request)
         # Another worker may know better than we do: one at a time of its requests is fetched nevertheless.
         if mark is not None and (not exchange.client.internal or self.fetcher.is_fetched(found, request)):
+            absence = marks.absence(request)
+            if absence is None and found.stored is None:
+                absence = marks.set_absence(found, request, mark.until)
             close(found.stored)
             self.pass_known(exchange, mark)
-            absence = marks.absence(request)
             if absence is not None and self.remember_pass is not None:
-                self.remember_pass(exchange, mark, absence)
+                self.remember_pass(exchange, marks, mark, absence)
             return
         peer = None if exchange.client.internal else self.peers.home(found.primary)
         if peer is not None:
@@ -131,16 +134,22 @@ class PageCache:
     async def _ask_home(self, exchange: Exchange, peer: Pool, found: Found, why: Why) -> None:
         """Have the worker answer that is home to the key; without it, nobody shares what comes. What it
         could not share either needn't go through it for a while."""
-        outcome = await self.peers.relay(exchange, peer)
-        if outcome is None:
+        if not await self.peers.relay(exchange, peer):
             self._pass(exchange, why)
-        elif outcome in _PASSED:
-            self.fetcher.marks.set(found, exchange.request)
+        elif exchange.outcome in _PASSED:
+            request = exchange.request
+            absent = found.stored is None
+            found = find(self.store, request)  # with what it has learned of the URL
+            close(found.stored)
+            self.fetcher.marks.set(found, request, hindrance(exchange.reason), absent)
 
     def _find(self, request: Request) -> Found:
-        absence = self.fetcher.marks.absence(request)
+        marks = self.fetcher.marks
+        absence = marks.absence(request)
         if absence is not None:
-            return Found(absence.primary, (), (), absence.primary, None)
+            found = absence.found(request)
+            if not absence.names or marks.mark(found, request) is not None:
+                return found
         return find(self.store, request)
 
     def pass_known(self, exchange: Exchange, mark: Mark) -> None:
@@ -149,6 +158,8 @@ class PageCache:
         Now and then what comes is looked at. Could it have been stored, then the same is fetched for all:
         who comes next may be one whose response can't be.
         """
+        if mark.reason is not None:
+            exchange.reason = mark.reason.value
         if not mark.due(self.loop.poller.now):
             self.forwarder.forward(exchange, Why.PASS_KNOWN)
             return
@@ -226,10 +237,9 @@ class PageCache:
             except NotShared:
                 unshared = self.fetcher.take_unshared(flight) if leads else None
                 if unshared is None:
-                    self._pass(exchange, Why.PASS_KNOWN)
-                else:
-                    upstream, reason = unshared
-                    await self.forwarder.relay(exchange, upstream, Why.PASS_UNSHARED, reason)
+                    return self._not_for_all(exchange, found)
+                upstream, reason = unshared
+                await self.forwarder.relay(exchange, upstream, Why.PASS_UNSHARED, reason)
                 return None
             except (OriginSaid, OriginError, Unfinished) as error:
                 if may_stand_in(self.table.clock, found.stored, directives):
@@ -268,6 +278,20 @@ class PageCache:
                 return None
             exchange.finish()
             return None
+
+    def _not_for_all(self, exchange: Exchange, before: Found) -> Found | None:
+        """What a request waited for was for another one. Where more is known since of what selects, it may be
+        that it was not for one like this, and is worth another try; else it is passed."""
+        request = exchange.request
+        found = find(self.store, request)
+        mark = self.fetcher.marks.mark(found, request)
+        if mark is None and found.names != before.names:
+            return found
+        close(found.stored)
+        if mark is not None and mark.reason is not None:
+            exchange.reason = mark.reason.value
+        self._pass(exchange, Why.PASS_KNOWN)
+        return None
 
     def _suits(self, flown: Flown, exchange: Exchange, directives: Directives) -> bool:
         """Whether a fetch that was under way is one for this request too.
@@ -321,7 +345,7 @@ class PageCache:
 
     async def _home_renews(self, exchange: Exchange, peer: Pool, mark: Mark | None) -> None:
         outcome = await self.peers.have_fetched(exchange, peer, b"HEAD" if mark is None else b"GET")
-        if mark is not None and outcome is not None and outcome not in _PASSED:
+        if mark is not None and outcome is not None and outcome.partition(".")[0] not in _PASSED:
             self.fetcher.marks.clear(mark, exchange.request)
 
     async def _renewal(self, flight: Flight[Flown], exchange: Exchange, found: Found) -> None:

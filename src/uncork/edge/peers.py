@@ -48,19 +48,19 @@ class Peers:
             return None
         return self._pools[primary[0] % self._count]
 
-    async def relay(self, exchange: Exchange, peer: Pool) -> str | None:
-        """Have another worker answer, and return the outcome; None when it gave no answer, for it is gone."""
+    async def relay(self, exchange: Exchange, peer: Pool) -> bool:
+        """Have another worker answer; False when it gave no answer, for it is gone."""
         try:
             upstream = await self._ask(exchange, peer, exchange.request.method)
         except OriginError:
-            return None
+            return False
         self.relayed += 1
         lines = exchange.dated(Fields(item for item in upstream.fields if item[0] not in _NOT_RELAYED))
-        exchange.outcome = outcome = _outcome(upstream)
+        exchange.outcome, _, exchange.reason = _outcome(upstream).partition(".")
         try:
             if upstream.complete:
                 exchange.respond(upstream.status, lines, upstream.take(), upstream.content_length)
-                return outcome
+                return True
             exchange.start(upstream.status, lines, upstream.content_length, upstream.take())
             while data := await upstream.read():
                 exchange.write(data)
@@ -70,11 +70,12 @@ class Peers:
             exchange.abort()
         finally:
             upstream.close()
-        return outcome
+        return True
 
     async def have_fetched(self, exchange: Exchange, peer: Pool, method: bytes) -> str | None:
         """Have the home of a page see that it is stale (HEAD), or not there (GET), once at a time. The
-        outcome of its answer, of which no more is taken; None when there is none."""
+        outcome of its answer, of which no more is taken, and behind a dot why it isn't stored; None when
+        there is no answer."""
         url = exchange.request.url
         if url in self._fetching:
             return None

@@ -46,12 +46,12 @@ class PurgeRequests:
         if not self._may(request.fields.get(b"authorization")):
             return error_answer(403, PurgeReason.FORBIDDEN)
         try:
-            named = _named(request)
+            tags, named = _named(request)
         except BadPurge:
             return error_answer(400, PurgeReason.BAD)
         soft = request.fields.get(b"fastly-soft-purge") not in (None, b"", b"0")
-        self._table.purge(list(named), soft=soft)
-        body = json.dumps({"purged": list(named.values()), "soft": soft}).encode()
+        self._table.purge(tags, soft=soft)
+        body = json.dumps({"purged": named, "soft": soft}).encode()
         fields = Fields(((b"content-type", b"application/json"), (b"cache-control", b"no-store")))
         return Answer(200, PurgeReason.PURGED, fields, body)
 
@@ -60,15 +60,15 @@ class PurgeRequests:
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(b" "), self._token)
 
 
-def _named(request: Request) -> dict[bytes, str]:
-    """The tags to purge, and how each is told. Raises BadPurge."""
+def _named(request: Request) -> tuple[list[bytes], list[str]]:
+    """The tags to purge, and how what they stand for is told. Raises BadPurge."""
     naming = [(known, value) for name, value in request.fields if (known := _NAMING.get(name))]
     if naming:
         tags = response_tags(Fields(naming), b"")
         if not tags:
             raise BadPurge("No tag is named")
-        return {tag: f"tag {tag.decode('latin-1')}" for tag in tags}
+        return tags, [f"tag {tag.decode('latin-1')}" for tag in tags]
     url = request.url
     if request.query is None and request.path.endswith(b"/*"):
-        return {parse_purge_prefix(url[:-1]): f"prefix {url[:-1].decode('latin-1')}"}
-    return {parse_purge_url(url): f"url {url.decode('latin-1')}"}
+        return [parse_purge_prefix(url[:-1])], [f"prefix {url[:-1].decode('latin-1')}"]
+    return parse_purge_url(url), [f"url {url.decode('latin-1')}"]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Names that only Uncork's own processes may use among themselves: taken off whatever comes from outside.
 INTERNAL_PREFIX = b"uncork-"
 PEER_FIELD = b"uncork-peer"
+# What tells an origin that there is an edge in front which takes its records, and by which purge clock.
+EDGE_FIELD = b"uncork-edge"
 
 # What Connection named is not there any more.
 _NOT_TO_ORIGIN = HOP_BY_HOP | {b"host", b"forwarded", b"x-real-ip", b"expect"}

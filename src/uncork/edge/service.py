@@ -23,7 +23,7 @@ from uncork.edge.exchange import ClientGone, Exchange
 from uncork.edge.files import Watched, state_of
 from uncork.edge.hot import NO_PROFILE, Hot, HotTable, Passed, Profile
 from uncork.edge.pages import PageCache
-from uncork.edge.passing import Absence, Mark
+from uncork.edge.passing import Absence, Mark, Marks
 from uncork.edge.purgerequests import PurgeRequests
 from uncork.edge.representation import fields_of_304
 from uncork.edge.static import FileAnswer, StaticSite
@@ -181,6 +181,7 @@ class Service:
                 head.volatile,
                 exchange.outcome,
                 self.loop.poller.now - exchange.began,
+                exchange.reason,
             )
 
     # The memo
@@ -283,13 +284,13 @@ class Service:
         else:
             self.hot.add(profile, line, hot)
 
-    def remember_pass(self, exchange: Exchange, mark: Mark, absence: Absence) -> None:
+    def remember_pass(self, exchange: Exchange, marks: Marks, mark: Mark, absence: Absence) -> None:
         """Leave a memo that a request like this one is passed."""
         request = exchange.request
         profile, line = self.profile_line(exchange)
         if profile is not NO_PROFILE and request.method == b"GET" and self.static.find(request.path) is None:
             target = self.known.target(line, request.fields.get(b"host"))._replace(scheme=request.scheme)
-            self.hot.add_passed(profile, line, Passed(target, mark, absence))
+            self.hot.add_passed(profile, line, Passed(target, marks, mark, absence))
 
     def pass_known(self, exchange: Exchange, mark: Mark) -> None:
         """Pass a request that there is a memo of."""

@@ -78,6 +78,7 @@ class Worker:
                 hashed_by=setup.files.hashed_by,
             )
         )
+        self.forwarder: Forwarder | None = None
         self.table: ClockTable | None = None
         self.origins: Origins | None = None
         counter: Any = [0]
@@ -126,6 +127,7 @@ class Worker:
             self.report,
             time.time,
         )
+        self.forwarder = forwarder
         fetcher = Fetcher(
             self.loop,
             PageOptions(
@@ -248,6 +250,8 @@ class Worker:
         if self.table is not None and self.table.refresh():
             self.service.counter = self._counter()
             self.service.hot.clear()
+        if self.table is not None and self.forwarder is not None:
+            self.forwarder.introduce(self.table.name)
         self.service.tick()
         self.report.tick()
         self._turned()

@@ -24,6 +24,8 @@ INPUTS = b"uncork-inputs"
 SLOTS = b"uncork-slots"
 UNSHARED = b"uncork-unshared"
 
+RECORD_FIELDS = (RECORD, INPUTS, SLOTS, UNSHARED)
+
 MOST_TAGS = 512
 """Above so many, rows fold to their tables. 512 slots of seven digits are 4 KiB of a response's head."""
 

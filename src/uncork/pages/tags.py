@@ -42,15 +42,18 @@ def tag_slots(tags: Iterable[bytes], slots: int) -> tuple[int, ...]:
     return tuple(sorted({tag_slot(tag, slots) for tag in tags}))
 
 
-def url_tags(authority: bytes, path: bytes, query: bytes | None) -> list[bytes]:
+def url_tags(authority: bytes, path: bytes, query: bytes | None, alone: bool = True) -> list[bytes]:
     """The tags that a page has by its URL: itself without the query, with it, and every prefix of its path.
 
+    `alone`: it is for this query only. One that isn't may answer any, and is purged with each of them.
     Paths are compared decoded, as applications see them: who purges `/a b` gets `/a%20b`.
     """
     plain = unquote_to_bytes(path)
     base = authority + plain
     tags = [b"url:" + base, b"prefix:" + authority + b"/"]
-    if query is not None:
+    if not alone:
+        tags.append(b"queries:" + base)
+    elif query is not None:
         tags.append(b"url:" + base + b"?" + query)
     if plain.startswith(b"/") and plain != b"/":
         whole = plain if plain.endswith(b"/") else plain + b"/"
@@ -89,14 +92,14 @@ def group_tag(origin: bytes, group: bytes) -> bytes:
     return b"group:" + origin + b" " + group
 
 
-def parse_purge_url(url: bytes) -> bytes:
-    """The tag that purges a URL: with all its queries when it has none, else that query alone.
+def parse_purge_url(url: bytes) -> list[bytes]:
+    """The tags that purge a URL: with all its queries when it has none, else what may answer that query.
 
     Raises BadPurge.
     """
     authority, path, query = _split(url)
-    base = b"url:" + authority + unquote_to_bytes(path)
-    return base if query is None else base + b"?" + query
+    base = authority + unquote_to_bytes(path)
+    return [b"url:" + base] if query is None else [b"url:" + base + b"?" + query, b"queries:" + base]
 
 
 def parse_purge_prefix(url: bytes) -> bytes:

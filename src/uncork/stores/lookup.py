@@ -21,7 +21,8 @@ class Found:
     """What a store has for a request. `stored` is None on a miss; whoever got it closes it.
 
     `names` are all input names known of the primary key, `inputs` the request's values of them, and `key`
-    is where the page is or would be.
+    is where the page is or would be. `known`: something is at the primary key, so that `names` are what
+    selects among the pages of the URL; else nobody knows that yet.
     """
 
     primary: bytes
@@ -29,6 +30,7 @@ class Found:
     inputs: tuple[Input, ...]
     key: bytes
     stored: StoredPage | None
+    known: bool = True
 
 
 def find(store: Store, request: Request) -> Found:
@@ -36,7 +38,7 @@ def find(store: Store, request: Request) -> Found:
     primary = primary_key(request.scheme, request.authority, request.path)
     entry = store.lookup(primary)
     if entry is None:
-        return Found(primary, (), (), primary, None)
+        return Found(primary, (), (), primary, None, known=False)
     names = entry.names
     try:
         inputs = select(names, request)
@@ -44,7 +46,7 @@ def find(store: Store, request: Request) -> Found:
     except UnknownInput:  # written by a newer version: all that is here was selected by what we can't read
         if isinstance(entry, StoredPage):
             entry.close()
-        return Found(primary, (), (), primary, None)
+        return Found(primary, (), (), primary, None, known=False)
     if key != primary:
         if isinstance(entry, StoredPage):
             entry.close()
@@ -74,3 +76,17 @@ def place(store: Store, request: Request, primary: bytes, names: Iterable[bytes]
     if key != primary and wanted != known:
         store.record(primary, wanted)
     return Found(primary, wanted, inputs, key, None)
+
+
+def learn(store: Store, request: Request, found: Found, names: Iterable[bytes]) -> Found:
+    """Where the page of a request would be, once it is known that a render of its URL read these inputs.
+
+    Nothing is stored of that render; who finds the URL from now on knows them. Raises StoreFull, TooLarge,
+    UnknownInput.
+    """
+    wanted = union(found.names, names)
+    if wanted != found.names:
+        wanted = store.record(found.primary, wanted)
+    inputs = select(wanted, request)
+    known = found.known or bool(wanted)
+    return Found(found.primary, wanted, inputs, variant_key(found.primary, inputs), None, known)

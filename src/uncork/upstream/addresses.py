@@ -8,6 +8,7 @@ import os
 import re
 import socket
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 # sun_path is 108 bytes with its closing NUL. Source: unix(7)
 _LONGEST_PATH = 107
@@ -35,6 +36,16 @@ class Address:
             return b"localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (host if self.port == 80 else f"{host}:{self.port}").encode()
+
+    @property
+    def local(self) -> bool:
+        """Whether what is sent there stays on this machine."""
+        if self.host is None or self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:  # a name, which may lead anywhere
+            return False
 
     def __str__(self) -> str:
         if self.path is not None:
