@@ -52,16 +52,16 @@ class BriefLog:
         volatile: tuple[Field, ...],
         outcome: str,
         seconds: float,
+        reason: str = "",
     ) -> None:
-        """Any other request; `seconds` is how long it took."""
-        kind, _, detail = outcome.partition(" ")
-        if kind not in _PAGES:
+        """Any other request; `seconds` is how long it took, `reason` why its response isn't stored."""
+        if outcome not in _PAGES:
             return
-        if kind in _HITS:
+        if outcome in _HITS:
             if (missed := self._missed.pop(line, None)) is not None:
                 self._say(f"{missed} → HIT {_milliseconds(seconds)}")
             return
-        shared = kind in _MISSES
+        shared = outcome in _MISSES
         method, _, rest = line.decode("latin-1").partition(" ")
         target = rest.rpartition(" ")[0]
         text = f"{'MISS' if shared else 'PASS'} {_milliseconds(seconds)} " + (
@@ -75,7 +75,7 @@ class BriefLog:
             self._missed[line] = text
             self._say(text)
         else:
-            self._say(f"{text} ({detail or kind})")
+            self._say(f"{text} ({reason or outcome})")
 
     def _say(self, text: str) -> None:
         line = "".join([letter if letter.isprintable() else "?" for letter in text]).encode() + b"\n"
