@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from uncork.caching.storable import NotStorable
 from uncork.edge.decide import FORWARD, Why
+from uncork.pages.record import Unshared
 
 T = TypeVar("T", bound=Enum)
 
@@ -32,7 +33,8 @@ _WHYS = {
     Why.STALE_ERROR: "stored, and stale: the origin failed (`stale-if-error`)",
     Why.VALIDATED: "stored, and stale; the origin said 304, so it is good again",
     Why.MISS: "nothing was stored for this URL",
-    Why.VARIANT_MISS: "something was stored for this URL, but for another query or other fields (`Vary`)",
+    Why.VARIANT_MISS: "it is known what selects among the pages of this URL (query, cookies, other fields), "
+    "and nothing was stored for what this request has of that",
     Why.PURGED: "what was stored had been purged",
     Why.EXPIRED: "what was stored was stale, and the origin sent a new one",
     Why.REQUEST: "the client's `no-cache`, `max-age` or `min-fresh` asked for something newer",
@@ -43,8 +45,8 @@ _WHYS = {
     Why.PASS_RANGE: "a part was asked of a page that is not stored",
     Why.PASS_NO_STORE: "the request says `no-store`",
     Why.PASS_KNOWN: "the last response could not be stored: for a minute nobody waits for another's",
-    Why.PASS_UNSHARED: "the response may not be stored, for one of the reasons below; "
-    "without one, it names a file to be sent",
+    Why.PASS_UNSHARED: "the response may not be stored, for one of the reasons below, or "
+    "[of its render](recording-edge.md#what-is-not-shared); without one, it names a file to be sent",
     Why.ONLY_IF_CACHED: "the client wants a stored response only, and there is none: 504",
     Why.NO_ROOM: "the disk takes no more of the request's content: 503",
     Why.ORIGIN_FAILED: "the origin takes no connection: 503",
@@ -73,6 +75,18 @@ _NOT_STORABLE = {
     NotStorable.STATUS: "a status that is cacheable only when the response names a lifetime",
     NotStorable.NO_FRESHNESS: "no lifetime, no validator, and no lifetime by default",
     NotStorable.ALREADY_STALE: "stale when it came, and no validator",
+}
+
+_UNSHARED = {
+    Unshared.SESSION: "it read a session, and the request had one; or the user of it",
+    Unshared.CSRF: "it holds a CSRF token, which is one visitor's own",
+    Unshared.MESSAGES: "it showed messages that were meant for one visitor, once",
+    Unshared.CLIENT_ADDRESS: "it read the client's address",
+    Unshared.WHOLE_REQUEST: "it went through all that the server knows of the request",
+    Unshared.NEVER: "its view is marked so",
+    Unshared.STREAMED: "it is streamed: what it reads was not known when its head was sent",
+    Unshared.TOO_MANY_TAGS: "it has more tags of the application's own than a response's head can hold",
+    Unshared.NOT_RECORDED: "something kept the recorder from its work",
 }
 
 _RFCS = {
@@ -126,6 +140,13 @@ def hindrances() -> str:
     """Each reason not to store a response."""
     told = [_row("reason", ""), _row("---", "---")]
     told += [_row(f"`{one.value}`", _NOT_STORABLE[one]) for one in _all(NotStorable, _NOT_STORABLE)]
+    return "\n".join(told)
+
+
+def unshared() -> str:
+    """Each reason of a render not to share its page."""
+    told = [_row("reason", ""), _row("---", "---")]
+    told += [_row(f"`{one.value}`", _UNSHARED[one]) for one in _all(Unshared, _UNSHARED)]
     return "\n".join(told)
 
 
@@ -195,6 +216,7 @@ def _row(*cells: str) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "reasons": reasons,
     "hindrances": hindrances,
+    "unshared": unshared,
     "supported": supported,
 }
 
