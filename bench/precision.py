@@ -66,9 +66,8 @@ def set_up(directory: Path) -> None:
     from uncork.django.injected import inject
 
     inject()
-    from django.core.management import call_command
-
     import django
+    from django.core.management import call_command
 
     django.setup()
     from django.conf import settings
