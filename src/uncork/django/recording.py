@@ -37,7 +37,9 @@ Part = tuple[str | None, bytes | None, str | None]
 class Recording:
     """One render's. Reads that come after `close` are not counted any more."""
 
-    __slots__ = ("fallbacks", "inputs", "max_age", "open", "parts", "stamp", "tables", "tags", "unshared")
+    __slots__ = (
+        "allowed", "fallbacks", "inputs", "max_age", "open", "parts", "stamp", "tables", "tags", "unshared",
+    )  # fmt: skip
 
     def __init__(self, stamp: int) -> None:
         self.open = True
@@ -55,6 +57,8 @@ class Recording:
         """Why it can't be shared, each with where that was read (empty: not known); the first counts."""
         self.max_age: float | None = None
         """The longest that what it read may be good for. Seconds."""
+        self.allowed: float | None = None
+        """How long the view says that its page may be shared, unless it is purged. Seconds."""
         self.fallbacks: Counter[str] = Counter()
         """How often a query was not understood, or too much for rows, by what is said of it."""
 
@@ -64,7 +68,7 @@ class Recording:
         self.inputs.add(name)
 
     def read_cookie(self, name: str) -> None:
-        self.inputs.add(b"cookie:" + name.encode("latin-1", "replace"))
+        self.inputs.add(b"cookie:" + name.encode("utf-8", "surrogatepass"))
 
     def read_field(self, name: str) -> None:
         """`name`: the field's, lower-case."""
@@ -72,7 +76,7 @@ class Recording:
 
     def read_parameter(self, name: str) -> None:
         """A parameter of the query, all its values."""
-        self.inputs.add(b"query:" + name.encode("utf-8", "surrogateescape"))
+        self.inputs.add(b"query:" + name.encode("utf-8", "surrogatepass"))
 
     def read_query(self) -> None:
         self.inputs.add(WHOLE_QUERY)
@@ -148,6 +152,23 @@ class Recording:
         """What it read is good for no longer."""
         self.max_age = seconds if self.max_age is None else min(self.max_age, seconds)
 
+    def allow(self, seconds: float) -> None:
+        """The view's word on how long; of several, the shortest."""
+        self.allowed = seconds if self.allowed is None else min(self.allowed, seconds)
+
+    def include(self, other: "Recording") -> None:
+        """This render made use of another one's page: it depends on the same data."""
+        self.tags |= other.tags
+        for table in other.tables:
+            self.read_table(table)
+        for table, parts in other.parts.items():
+            self._read_parts(table, parts)
+        for why, where in other.unshared.items():
+            self.refuse(why, where)
+        if other.max_age is not None:
+            self.bound(other.max_age)
+        self.fallbacks += other.fallbacks
+
     def close(self) -> None:
         """The page is made: nothing that is read from now on is in it."""
         self.open = False
@@ -196,3 +217,13 @@ def current() -> tuple[Recording, ...]:
     except LookupError:
         return tuple(_under_way)
     return (recording,) if recording is not None and recording.open else ()
+
+
+def entered() -> Recording | None:
+    """The recording that this context has entered, whatever else is under way."""
+    return _current.get(None)
+
+
+def leave() -> None:
+    """From now on this context, a server's own, is known to make no page: what it reads counts for none."""
+    _current.set(None)

@@ -37,6 +37,7 @@ class Unshared(Enum):
 
     SESSION = "session"  # it read a session, or the user of one
     CSRF = "csrf-token"  # it holds a token that is one visitor's own
+    NONCE = "nonce"  # it holds a number that must not be used twice
     MESSAGES = "messages"  # it showed what was meant for one visitor, once
     CLIENT_ADDRESS = "client-address"
     WHOLE_REQUEST = "whole-request"  # it went through all that the server knows of the request
