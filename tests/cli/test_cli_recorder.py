@@ -131,7 +131,7 @@ def test_what_a_visitor_is_told_about_a_page(served: Uncork) -> None:
     """Its data may change at any time: browsers ask each time, and it costs a 304."""
     ask(served, "/write/1/one/", method="POST")
     first = ask(served, "/1/")
-    assert first["cache-control"] == "no-cache" and first["vary"] is None
+    assert first["cache-control"] == "no-cache" and first["vary"] == "Accept-Encoding"
     etag = ask(served, "/1/")["etag"]
     assert etag is not None and not etag.startswith("W/")
     assert ask(served, "/1/", f"If-None-Match: {etag}").status == 304
@@ -150,7 +150,7 @@ def test_who_is_logged_in_gets_a_page_of_their_own(served: Uncork) -> None:
     assert texts(served, "/hello/", "Cookie: _ga=1") == ("hello stranger", True)
     assert texts(served, "/hello/", ann) == ("hello ann", False)
     found = ask(served, "/hello/")
-    assert found["vary"] == "Cookie"
+    assert "Cookie" in (found["vary"] or "")
     # What is the same for all, she gets from the cache like everyone.
     ask(served, "/write/1/one/", method="POST")
     assert texts(served, "/1/") == ("one", False)
