@@ -106,13 +106,22 @@ class ClockTable:
                 fcntl.flock(self._fd, fcntl.LOCK_EX)
                 if os.fstat(self._fd).st_nlink == 0:
                     self._replace()
-                clock = self.clock
-                if clock.words[layout.CLEAN]:
-                    clock.words[layout.CLEAN] = 0
-                    self._map.flush(0, _HEADER_BYTES)
-                counter = clock.purge(slots, soft)
+                self._soil()
+                counter = self.clock.purge(slots, soft)
                 self.history.add(counter, what, soft)
                 return counter
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def expect(self) -> None:
+        """A purge will be due before the machine can be told to forget it: the file is unclean from now on.
+        Costs a memory access when it is already."""
+        if not self.clock.words[layout.CLEAN]:
+            return
+        with self._mutex:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
+                self._soil()
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
@@ -134,8 +143,9 @@ class ClockTable:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
         return self.clock is not clock
 
-    def close(self, clean: bool = True) -> None:
-        """Let go of the file. `clean`: write all of it to the disk first, so that a reboot purges nothing.
+    def close(self, clean: bool = True, awaited: Callable[[], bool] | None = None) -> None:
+        """Let go of the file. `clean`: write all of it to the disk first, so that a reboot purges nothing,
+        unless others still await a purge: asked last, since who begins to await one looks at the file after.
 
         May be called while others use the file: their next purge makes it unclean again.
         """
@@ -151,6 +161,8 @@ class ClockTable:
                     self._map.flush()
                     self.clock.words[layout.CLEAN] = 1
                     self._map.flush(0, _HEADER_BYTES)
+                    if awaited is not None and awaited():
+                        self._soil()
             finally:
                 os.close(self._fd)  # the lock goes with it
                 self._fd = -1
@@ -161,6 +173,12 @@ class ClockTable:
                     pass
 
     # With the mutex held
+
+    def _soil(self) -> None:
+        """Make the file unclean, durably. The lock is held."""
+        if self.clock.words[layout.CLEAN]:
+            self.clock.words[layout.CLEAN] = 0
+            self._map.flush(0, _HEADER_BYTES)
 
     def _open(self, least: int = 0) -> None:
         """Open or make the file and map it, and take the lock. A new counter starts well above `least`."""
