@@ -57,6 +57,7 @@ settings.configure(
         "django.contrib.messages",
         "django.contrib.sites",
         "testsite",
+        "uncork.django",
     ],
     # Without migrations all tables are made at once, whichever refers to which.
     MIGRATION_MODULES=dict.fromkeys(["contenttypes", "auth", "sessions", "sites"]),

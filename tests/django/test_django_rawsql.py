@@ -245,6 +245,7 @@ def test_a_failed_transaction_is_no_lasting_answer(postgresql: str) -> None:
     try:
         with connection.cursor() as cursor, pytest.raises(Exception, match="nobodys"):
             cursor.execute("SELECT * FROM nobodys")
+        rawsql.forget()
         assert found("SELECT 1 FROM testsite_event", postgresql) == (None, None)
         connection.rollback()
         assert found("SELECT 1 FROM testsite_event", postgresql) == ({"event"}, set())

@@ -26,6 +26,10 @@ class Relation:
     """What is read of it depends on more than its rows: policies, a module of its own."""
     follows: set[str] | None = field(default_factory=set)
     """Tables that the database itself writes to when this one is written to. None: not known."""
+    cascades: set[str] = field(default_factory=set)
+    """Those that it writes to when a row is deleted from this one, besides."""
+    altered: bool = False
+    """Rows are not what statements make of them, or can't all be looked at."""
 
 
 @dataclass(slots=True)
@@ -39,7 +43,7 @@ class Catalog:
     """Those of which nobody knows what they read: whether they may write."""
     missing: set[Name] = field(default_factory=set)
     _reads: dict[str, frozenset[str]] = field(default_factory=dict)
-    _writes: dict[str, frozenset[str]] = field(default_factory=dict)
+    _writes: dict[tuple[str, bool], frozenset[str]] = field(default_factory=dict)
 
     def find(self, name: Name) -> Relation | None:
         """The relation of that name."""
@@ -93,23 +97,25 @@ class Catalog:
         self._reads[relation.name] = tables
         return tables
 
-    def writes(self, name: Name) -> frozenset[str]:
-        """The tables that may change when this is written to. Raises NotKnown."""
+    def writes(self, name: Name, deletes: bool = True) -> frozenset[str]:
+        """The tables that may change when this is written to; `deletes`: also by deleting from it.
+        Raises NotKnown."""
         relation = self.find(name)
         if relation is None:
             raise NotKnown(f"nothing is known of {'.'.join(name)}")
-        found = self._writes.get(relation.name)
+        found = self._writes.get((relation.name, deletes))
         if found is None:
             tables, new = {relation.name}, [relation]
             while new:
                 one = new.pop()
                 if one.view is not None or one.follows is None:
                     raise NotKnown(f"what is written with {relation.name}")
-                for table in one.follows - tables:
+                follows = one.follows if one is relation and not deletes else one.follows | one.cascades
+                for table in follows - tables:
                     tables.add(table)
                     behind = self.find((table,))
                     if behind is None:
                         raise NotKnown(f"what is written with {relation.name}")
                     new.append(behind)
-            found = self._writes[relation.name] = frozenset(tables)
+            found = self._writes[relation.name, deletes] = frozenset(tables)
         return found

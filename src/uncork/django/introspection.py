@@ -87,10 +87,11 @@ def _load_sqlite(connection: Any) -> Catalog:
             " SELECT type, name, tbl_name, sql FROM sqlite_temp_master"
         )
         keys = rows(
-            'SELECT m.name, k."table" FROM sqlite_master m, pragma_foreign_key_list(m.name) k'
-            " WHERE m.type = 'table' AND (k.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
-            " OR k.on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))"
+            "SELECT m.name, k.\"table\", k.on_delete NOT IN ('NO ACTION', 'RESTRICT'),"
+            " k.on_update NOT IN ('NO ACTION', 'RESTRICT')"
+            " FROM sqlite_master m, pragma_foreign_key_list(m.name) k WHERE m.type = 'table'"
         )
+        temporary = {name.lower() for (name,) in rows("SELECT name FROM sqlite_temp_master")}
     spellings = _spellings("sqlite")
     relations: dict[Name, Relation] = {}
     for kind, name, _, sql in schema:
@@ -102,18 +103,23 @@ def _load_sqlite(connection: Any) -> Catalog:
                 view=_query_of(sql) if kind == "view" else None,
                 opaque=virtual,
                 follows=None if virtual else set(),
+                altered=virtual or name.lower() in temporary,
             )
             relations[known] = relations["main", known[0]] = relation
     # Functions of the process run in it: a query in one is seen like any other.
     catalog = Catalog("sqlite", relations, {})
-    for child, parent in keys:
+    for child, parent, deletes, updates in keys:
         if (above := catalog.find((parent,))) is not None and above.follows is not None:
-            above.follows.add(child)
+            if updates:
+                above.follows.add(child)
+            if deletes:
+                above.cascades.add(child)
     for kind, name, table, sql in schema:
         on = catalog.find((table,))
         if kind == "trigger" and on is not None and not name.startswith(OWN_TRIGGERS):
             written = _written_by(sql, catalog)
             on.follows = None if written is None or on.follows is None else on.follows | written
+            on.altered |= on.name in (written or ())
     return catalog
 
 
@@ -155,18 +161,21 @@ _ODD = frozenset(
 
 _RELATIONS = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, pg_table_is_visible(c.oid), c.relrowsecurity,
-    c.relhasrules, CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END
+    c.relhasrules, has_table_privilege(c.oid, 'SELECT'),
+    CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 """
 _CASCADES = """
-SELECT confrelid, conrelid FROM pg_constraint
+SELECT confrelid, conrelid, confdeltype IN ('c', 'n', 'd'), confupdtype IN ('c', 'n', 'd') FROM pg_constraint
 WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
 """
-_TRIGGERS = (
-    f"SELECT tgrelid FROM pg_trigger WHERE NOT tgisinternal AND NOT starts_with(tgname, '{OWN_TRIGGERS}')"
-)
+# The functions of PostgreSQL's own change nothing but the row.
+_TRIGGERS = f"""
+SELECT tgrelid, f.pronamespace <> 'pg_catalog'::regnamespace FROM pg_trigger JOIN pg_proc f ON f.oid = tgfoid
+WHERE NOT tgisinternal AND NOT starts_with(tgname, '{OWN_TRIGGERS}')
+"""
 # Those of extensions compute.
 _FUNCTIONS = """
 SELECT p.proname, p.provolatile = 'v'
@@ -185,9 +194,9 @@ def _load_postgresql(connection: Any) -> Catalog:
     spellings = _spellings("postgresql")
     by_oid: dict[int, Relation] = {}
     relations: dict[Name, Relation] = {}
-    for oid, schema, name, kind, visible, policies, rules, view in found:
+    for oid, schema, name, kind, visible, policies, rules, readable, view in found:
         spelled = spellings.get((schema, name)) or (name if visible else f"{schema}.{name}")
-        relation = Relation(spelled, view=view, opaque=policies)
+        relation = Relation(spelled, view=view, opaque=policies, altered=policies or not readable)
         if kind == "v" or (rules and kind != "m"):
             relation.follows = None
         by_oid[oid] = relations[schema, name] = relation
@@ -200,13 +209,18 @@ def _load_postgresql(connection: Any) -> Catalog:
             for member in by_oid.values():
                 if member.name in family:
                     member.family = family
-    for parent, child in cascades:
+    for parent, child, deletes, updates in cascades:
         follows = by_oid[parent].follows if parent in by_oid and child in by_oid else None
         if follows is not None:
-            follows.add(by_oid[child].name)
-    for (oid,) in triggers:
+            if updates:
+                follows.add(by_oid[child].name)
+            if deletes:
+                by_oid[parent].cascades.add(by_oid[child].name)
+    for oid, anything in triggers:
         if oid in by_oid:
-            by_oid[oid].follows = None
+            by_oid[oid].altered = True
+            if anything:
+                by_oid[oid].follows = None
     unknown: dict[str, bool] = dict.fromkeys(_ODD, True)
     for name, writes in functions:
         unknown[name] = unknown.get(name, False) or writes

@@ -1,0 +1,17 @@
+"""The Django app: what is put in place when a project starts."""
+
+from django.apps import AppConfig
+
+from uncork.django.names import APP
+
+
+class UncorkConfig(AppConfig):
+    name = APP
+    label = "uncork"
+    verbose_name = "Uncork"
+
+    def ready(self) -> None:
+        from uncork.django import transactions, writes
+
+        transactions.install()
+        writes.install()

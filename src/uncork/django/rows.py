@@ -1,0 +1,99 @@
+"""The tags of written rows.
+
+Lives here: which tags a row has that came, went or changed, by its values before and after.
+Doesn't know: where the values come from, and when anything is purged.
+
+A row is what the database's driver gives for it, so values before and after are compared as the database has
+them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from uncork.django.columns import spelling
+from uncork.pages.tags import (
+    COMING_OR_GOING,
+    READ_EVERYTHING,
+    column_tag,
+    existence_tag,
+    row_tag,
+    table_tag,
+)
+
+Row = Sequence[Any]
+
+# Values that are the same to everybody when they are equal; others must be spelled the same, too.
+_EXACT = frozenset({bool, bytes, date, datetime, int, str, time, timedelta, type(None), UUID})
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a table of which rows consist, in their order. `key`: the places of the primary key;
+    `tracked`: those of the columns that rows are told apart by."""
+
+    table: str
+    names: tuple[str, ...]
+    key: tuple[int, ...]
+    tracked: tuple[int, ...]
+
+    def key_of(self, row: Row) -> tuple[Any, ...]:
+        return tuple([row[at] for at in self.key])
+
+
+def came_or_went(columns: Columns, rows: Iterable[Row]) -> set[bytes]:
+    """The tags of rows that were inserted or deleted, by their values."""
+    table = columns.table.encode()
+    tags: set[bytes] = set()
+    for at in columns.tracked:
+        name = columns.names[at].encode()
+        for value in {spelling(row[at]) for row in rows}:
+            if value is not None:  # else no page has a tag of it
+                tags.add(row_tag(table, name, value))
+                tags.add(row_tag(table, name, value, COMING_OR_GOING))
+    if rows:
+        tags |= {table_tag(table), existence_tag(table), READ_EVERYTHING}
+    return tags
+
+
+def changed(columns: Columns, pairs: Iterable[tuple[Row, Row]]) -> set[bytes]:
+    """The tags of rows that were updated, each by its values before and after: none where nothing changed."""
+    table = columns.table.encode()
+    tags: set[bytes] = set()
+    different: set[int] = set()
+    for before, after in pairs:
+        here = [at for at in range(len(columns.names)) if not _same(before[at], after[at])]
+        if not here:
+            continue
+        different.update(here)
+        names = [columns.names[at].encode() for at in here]
+        for at in columns.tracked:
+            name = columns.names[at].encode()
+            values = {spelling(before[at]), spelling(after[at])}
+            others = names if len(values) == 1 else [*names, COMING_OR_GOING]
+            for value in values:
+                if value is not None:
+                    tags.add(row_tag(table, name, value))
+                    tags.update([row_tag(table, name, value, other) for other in others])
+    if different:
+        tags |= {table_tag(table), READ_EVERYTHING}
+        tags.update([column_tag(table, columns.names[at].encode()) for at in different])
+    return tags
+
+
+def matched(columns: Columns, before: Sequence[Row], after: Sequence[Row]) -> list[tuple[Row, Row]] | None:
+    """Each row before and after, by its primary key; None when these are not the same rows."""
+    known: Mapping[Any, Row] = {columns.key_of(row): row for row in before}
+    found = {columns.key_of(row): row for row in after}
+    if known.keys() != found.keys() or len(known) != len(before) or len(found) != len(after):
+        return None
+    return [(known[key], row) for key, row in found.items()]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether a value is certainly still the same."""
+    if type(one) is not type(other) or one != other:
+        return False
+    return type(one) in _EXACT or repr(one) == repr(other)

@@ -1,0 +1,180 @@
+"""What SQL does that comes past the ORM: the net below the compilers.
+
+Lives here: watching what is handed to the database's driver, and what a text does to tables and transactions.
+Doesn't know: what the ORM's own statements do (`writes` says which of them it answers for).
+
+Past this net go the driver's own connection (`connection.connection`), and functions of SQLite that write.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from functools import lru_cache, partial
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+
+from uncork.django import rawsql
+from uncork.django.tables import may_write
+from uncork.django.transactions import UNKNOWN, Due, blind, in_transaction, pending_of, purge
+
+
+class Effect(Enum):
+    """What a statement does, by its first word."""
+
+    READS = "it reads"
+    SETTLES = "it writes nothing"
+    BEGINS = "it begins a transaction"
+    ENDS = "it ends a transaction"
+    DEFINES = "it changes what tables there are"
+    WRITES = "it writes"
+
+
+_EFFECTS = {
+    **dict.fromkeys(["SELECT", "TABLE", "VALUES"], Effect.READS),
+    **dict.fromkeys(["SAVEPOINT", "SET", "RESET", "SHOW", "PRAGMA", "LISTEN", "NOTIFY"], Effect.SETTLES),
+    **dict.fromkeys(["BEGIN", "START"], Effect.BEGINS),
+    **dict.fromkeys(["COMMIT", "END", "RELEASE", "ABORT", "ROLLBACK"], Effect.ENDS),
+    **dict.fromkeys(["CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "ATTACH", "DETACH"], Effect.DEFINES),
+}
+_START = re.compile(r"(?:\s+|[(;]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*([A-Za-z]*)", re.DOTALL)
+_CALL = re.compile(r"([^\W\d][\w$]*)\"?\s*\(")
+# Attributes of drivers' cursors that write, and are no methods of Django's.
+_DRIVERS_OWN = frozenset({"copy", "copy_expert", "copy_from", "executescript"})
+
+
+def install() -> None:
+    """Watch all cursors of the process."""
+    if hasattr(CursorWrapper._execute_with_wrappers, "uncork"):
+        return
+    execute, call, look_up = (
+        CursorWrapper._execute_with_wrappers,
+        CursorWrapper.callproc,
+        CursorWrapper.__getattr__,
+    )
+
+    def _execute_with_wrappers(self: Any, sql: Any, params: Any, many: bool, executor: Any) -> Any:
+        # Innermost, whatever the application has put around: it is the text that the database gets.
+        return execute(self, sql, params, many, partial(_watch, executor))
+
+    def callproc(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with writing(self.db, None, UNKNOWN):
+            return call(self, *args, **kwargs)
+
+    def __getattr__(self: Any, name: str) -> Any:
+        found = look_up(self, name)
+        return partial(_drivers_own, self.db, found) if name in _DRIVERS_OWN else found
+
+    _execute_with_wrappers.uncork = True  # type: ignore[attr-defined]
+    CursorWrapper._execute_with_wrappers = _execute_with_wrappers
+    CursorWrapper.callproc = callproc
+    CursorWrapper.__getattr__ = __getattr__
+
+
+@contextmanager
+def writing(connection: Any, table: str | None, tags: Iterable[bytes]) -> Iterator[None]:
+    """Around a write that purges these tags, which may be of rows of one table."""
+    if in_transaction(connection):
+        pending = pending_of(connection)
+        # Before: a statement that fails midway may have written.
+        pending.add(table, tags)
+        pending.locked = True
+        yield
+    else:
+        with Due(tags):
+            yield
+
+
+def _drivers_own(connection: Any, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A method of which nobody knows what it does; some give a context in which they do it."""
+    with writing(connection, None, UNKNOWN):
+        done = method(*args, **kwargs)
+    return _written_within(connection, done) if hasattr(done, "__enter__") else done
+
+
+@contextmanager
+def _written_within(connection: Any, context: Any) -> Iterator[Any]:
+    with writing(connection, None, UNKNOWN), context as inner:
+        yield inner
+
+
+def _watch(executor: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+    connection = context["connection"]
+    pending = pending_of(connection)
+    expected = pending.expected
+
+    def execute() -> Any:
+        return executor(sql, params, many, context)
+
+    if expected is not None and expected.is_it(sql):
+        return expected.run(execute, context["cursor"])
+    match effect_of(sql):
+        case Effect.SETTLES:
+            return execute()
+        case Effect.READS if not _may_write(sql, connection):
+            return execute()
+        case Effect.BEGINS:
+            done = execute()
+            pending.began = True
+            return done
+        case Effect.ENDS:
+            return _end(connection, sql, execute)
+        case Effect.DEFINES:
+            try:
+                with writing(connection, None, UNKNOWN):
+                    return execute()
+            finally:
+                rawsql.forget()
+                if not connection.features.can_rollback_ddl and pending.tags():
+                    purge(pending.tags())  # it has committed what was there before
+    written = rawsql.tables_of(sql, connection).writes
+    if written is not None and not written:
+        return execute()
+    with writing(connection, None, UNKNOWN if written is None else frozenset().union(*map(blind, written))):
+        return execute()
+
+
+def _may_write(sql: str, connection: Any) -> bool:
+    """Whether something that begins like a query may be more: by functions, or by what comes behind it."""
+    if connection.vendor == "sqlite":
+        return False  # one statement at a time, and its functions are the process's
+    return ";" in sql.rstrip("; \n") or may_write(connection, called_in(sql))
+
+
+def _end(connection: Any, sql: Any, execute: Callable[[], Any]) -> Any:
+    """A transaction ends behind Django's back: what Django takes for its own goes on."""
+    pending = pending_of(connection)
+    words = str(sql).upper().split()
+    if "TO" in words:  # a savepoint
+        return execute()
+    # Somebody may have prepared it before, and somewhere else.
+    with Due(pending.tags() | UNKNOWN if "PREPARED" in words else pending.tags()):
+        done = execute()
+    pending.locked = pending.began = False
+    if not in_transaction(connection):
+        pending.clear()
+    return done
+
+
+def effect_of(sql: Any) -> Effect:
+    """What a statement does as far as its first word tells."""
+    if isinstance(sql, str):
+        if sql.startswith("SELECT "):
+            return Effect.READS
+        start = _START.match(sql)
+        assert start is not None
+        return _EFFECTS.get(start[1].upper(), Effect.WRITES)
+    return Effect.WRITES
+
+
+def called_in(sql: str) -> frozenset[str]:
+    """What looks like the name of a function in a text, in lower case."""
+    return _called_known(sql) if len(sql) < 10_000 else _called(sql)
+
+
+def _called(sql: str) -> frozenset[str]:
+    return frozenset([name.lower() for name in _CALL.findall(sql)])
+
+
+_called_known = lru_cache(maxsize=2048)(_called)

@@ -1,0 +1,383 @@
+"""What transactions wrote, and purging it as soon as they are committed.
+
+Lives here: the tags that each connection has collected, by savepoint, and what becomes of them at a commit, a
+rollback, and outside of transactions. Doesn't know: which tags a statement gives (`writes`, `statements`).
+
+    statement in a transaction  its tags are kept with the connection
+    savepoint rolled back       those that were kept since the savepoint are dropped
+    rollback, close             all are dropped
+    commit                      noted in the journal → COMMIT → purged → the note is emptied; whatever the
+                                database answers, for it may have committed and not been able to say so
+    statement in autocommit     the same around the statement
+
+A commit's callbacks run after the purge. Dropped is only what the database is known to have undone: a
+savepoint or a transaction that was ended behind Django's back only purges more, or earlier as well.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from uncork.django.clock import clock_table
+from uncork.django.recording import current, enter
+from uncork.pages.record import Unshared
+from uncork.pages.tags import READ_ANYTHING, READ_EVERYTHING, part_tag, table_tag, tag_slots
+from uncork.purging.pending import Journal, Note
+from uncork.purging.table import ClockTable
+
+MOST_TAGS = 4096
+"""Of one transaction or savepoint. Above, rows fold to their tables, as if nobody had looked at them."""
+
+UNKNOWN = frozenset({READ_ANYTHING, READ_EVERYTHING})
+"""What to purge after a write of which nobody knows what it wrote."""
+
+_ATTRIBUTE = "uncork_pending"
+
+_log = logging.getLogger("uncork")
+_told: set[str] = set()
+_journals: dict[Path, Journal] = {}
+
+
+def blind(table: str) -> frozenset[bytes]:
+    """What to purge after a write to rows of a table that nobody looked at."""
+    name = table.encode()
+    return frozenset({table_tag(name), part_tag(name), READ_EVERYTHING})
+
+
+class Collected:
+    """The tags of a transaction, or of what came after one of its savepoints."""
+
+    __slots__ = ("count", "others", "savepoint", "tables")
+
+    def __init__(self, savepoint: str | None) -> None:
+        self.savepoint = savepoint
+        self.tables: dict[str, set[bytes]] = {}
+        self.others: set[bytes] = set()
+        self.count = 0
+
+    def add(self, table: str | None, tags: Iterable[bytes]) -> None:
+        """`table`: what the tags are of, if they are of rows of one table."""
+        if table is None:
+            self.others.update(tags)
+            return
+        known = self.tables.setdefault(table, set())
+        before = len(known)
+        known.update(tags)
+        self.count += len(known) - before
+        if self.count > MOST_TAGS:
+            self.tables = {name: set(blind(name)) for name in self.tables}
+            self.count = sum(len(tags) for tags in self.tables.values())
+
+    def merge(self, other: "Collected") -> None:
+        self.others |= other.others
+        for table, tags in other.tables.items():
+            self.add(table, tags)
+
+    def tags(self) -> set[bytes]:
+        return self.others.union(*self.tables.values())
+
+
+class Pending:
+    """What a connection's transaction has written so far."""
+
+    __slots__ = ("began", "expected", "first", "locked", "stack")
+
+    def __init__(self) -> None:
+        self.stack = [Collected(None)]
+        self.began = False
+        """Whether a transaction was begun by a statement, of which Django knows nothing."""
+        self.first: str | None = None
+        """The savepoint that is the transaction."""
+        self.expected: Expected | None = None
+        """What is about to be executed, if somebody else answers for it."""
+        self.locked = False
+        """Whether the transaction has written, so that on SQLite nobody else can."""
+
+    def add(self, table: str | None, tags: Iterable[bytes]) -> None:
+        self.stack[-1].add(table, tags)
+
+    def tags(self) -> set[bytes]:
+        return set().union(*(collected.tags() for collected in self.stack))
+
+    def clear(self) -> None:
+        self.stack = [Collected(None)]
+        self.began = self.locked = False
+        self.first = None
+
+    def save(self, savepoint: str) -> None:
+        self.stack.append(Collected(savepoint))
+
+    def release(self, savepoint: str) -> None:
+        """What came after the savepoint belongs to what was before it."""
+        if (at := self._find(savepoint)) is not None:
+            for collected in self.stack[at:]:
+                self.stack[at - 1].merge(collected)
+            del self.stack[at:]
+
+    def undo(self, savepoint: str) -> bool:
+        """The database has undone what came after the savepoint, which stays; whether there was anything."""
+        at = self._find(savepoint)
+        if at is None:
+            return True
+        undone = any(collected.tags() for collected in self.stack[at:])
+        self.stack[at:] = [Collected(savepoint)]
+        return undone
+
+    def _find(self, savepoint: str) -> int | None:
+        """Where it is in the stack; None for one that was made before anybody looked."""
+        for at in range(len(self.stack) - 1, 0, -1):
+            if self.stack[at].savepoint == savepoint:
+                return at
+        return None
+
+
+def pending_of(connection: Any) -> Pending:
+    """What a connection has collected."""
+    found: Pending | None = connection.__dict__.get(_ATTRIBUTE)
+    if found is None:
+        found = connection.__dict__[_ATTRIBUTE] = Pending()
+    return found
+
+
+class Expected:
+    """Statements that come next on a connection and need no watching."""
+
+    def is_it(self, sql: object) -> bool:
+        return True
+
+    def run(self, execute: Callable[[], Any], cursor: Any) -> Any:
+        return execute()
+
+
+@contextmanager
+def expecting(connection: Any, expected: Expected) -> Iterator[None]:
+    """For what is executed within."""
+    pending = pending_of(connection)
+    before = pending.expected
+    pending.expected = expected
+    try:
+        yield
+    finally:
+        pending.expected = before
+
+
+def look(connection: Any, sql: str, params: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a query of our own: no render's, and nothing to be watched."""
+    with enter(None), expecting(connection, Expected()), connection.cursor() as cursor:
+        cursor.execute(sql, tuple(params))
+        return [tuple(row) for row in cursor.fetchall()]
+
+
+def run(connection: Any, sql: str) -> None:
+    """Execute a statement of our own that writes nothing."""
+    with expecting(connection, Expected()), connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def in_transaction(connection: Any) -> bool:
+    """Whether what is written now is still to be committed."""
+    if connection.in_atomic_block or not connection.get_autocommit():
+        return True
+    is_open = is_open_in_database(connection)
+    return pending_of(connection).began if is_open is None else is_open
+
+
+def is_open_in_database(connection: Any) -> bool | None:
+    """Whether the database has a transaction open, by its driver; None where that doesn't say."""
+    driver = connection.connection
+    if connection.vendor == "sqlite":
+        return bool(driver.in_transaction)
+    if connection.vendor == "postgresql":
+        return bool(driver.info.transaction_status)
+    return None
+
+
+def purge_at_commit(tags: Iterable[bytes], using: str | None = None) -> None:
+    """Purge these as soon as the transaction under way is committed, and not if it is rolled back; outside of
+    one, at once."""
+    connection = connections[DEFAULT_DB_ALIAS if using is None else using]
+    if in_transaction(connection):
+        pending_of(connection).add(None, tags)
+    else:
+        purge(tags)
+
+
+def purge(tags: Iterable[bytes]) -> bool:
+    """Purge these now; whether that worked. What goes wrong is logged: it is too late to refuse a commit."""
+    table = clock_table()
+    if table is not None:
+        try:
+            table.purge(sorted(tags))
+        except OSError as error:
+            _log.critical("Stale pages may be served: a purge failed: %s", error)
+            return False
+    return True
+
+
+class Due:
+    """Around what makes a purge due, a COMMIT or a statement in autocommit: its tags are purged at the end,
+    however it ends, and noted in the journal until then.
+
+    `tags` may be replaced on the way by those that turned out to be right.
+    """
+
+    __slots__ = ("_journal", "_note", "tags")
+
+    def __init__(self, tags: Iterable[bytes]) -> None:
+        self.tags = tags
+        self._note: Note | None = None
+
+    def __enter__(self) -> "Due":
+        table = clock_table()
+        if table is not None:
+            try:
+                self._journal = _journal(table)
+                self._note = self._journal.begin(table, tag_slots(self.tags, table.clock.slots))
+            except OSError as error:
+                _tell(f"Purges can't be noted before a commit, so a crash may lose them: {error}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # With this the database has certainly not done it.
+        refused = isinstance(error, IntegrityError)
+        purged = refused or purge(self.tags)
+        if self._note is not None:
+            # Where it doesn't say, it may still be at work: others will purge again.
+            if refused or (purged and error is None):
+                self._journal.end(self._note)
+            else:
+                self._note.leave()
+
+
+def _journal(table: ClockTable) -> Journal:
+    place = table.path.parent
+    return _journals.get(place) or _journals.setdefault(place, Journal(place))
+
+
+def _tell(what: str) -> None:
+    if what not in _told:
+        _told.add(what)
+        _log.error("%s", what)
+
+
+def _undone() -> None:
+    """A render that is under way may have read what was never committed."""
+    for recording in current():
+        recording.refuse(Unshared.NOT_RECORDED, "it may have read what was rolled back")
+
+
+# The hooks
+
+
+def install() -> None:
+    """Watch the transactions of every connection of the process."""
+    if hasattr(BaseDatabaseWrapper.commit, "uncork"):
+        return
+    for hook in (
+        *(commit, rollback, close, connect, set_autocommit),
+        *(_savepoint, _savepoint_rollback, _savepoint_commit),
+    ):
+        original = getattr(BaseDatabaseWrapper, hook.__name__)
+        setattr(BaseDatabaseWrapper, hook.__name__, _around(hook, original))
+
+
+def _around(hook: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        pending = self.__dict__.get(_ATTRIBUTE)
+        if pending is None:
+            if hook is not _savepoint:  # it has written nothing so far
+                return original(self, *args, **kwargs)
+            pending = pending_of(self)
+        return hook(original, pending, self, *args, **kwargs)
+
+    method.uncork = True  # type: ignore[attr-defined]
+    return method
+
+
+def commit(original: Any, pending: Pending, connection: Any) -> Any:
+    if connection.in_atomic_block:
+        return original(connection)  # which refuses
+    return _committing(pending, lambda: original(connection))
+
+
+def set_autocommit(
+    original: Any, pending: Pending, connection: Any, autocommit: bool, *args: Any, **kwargs: Any
+) -> Any:
+    def change() -> Any:
+        return original(connection, autocommit, *args, **kwargs)
+
+    # Some databases commit what is under way.
+    return _committing(pending, change) if autocommit and not connection.in_atomic_block else change()
+
+
+def _committing(pending: Pending, act: Callable[[], Any]) -> Any:
+    tags = pending.tags()
+    if not tags:
+        done = act()
+    else:
+        with Due(tags):
+            done = act()
+    # Not after an error: then it may be tried again, or rolled back.
+    pending.clear()
+    return done
+
+
+def rollback(original: Any, pending: Pending, connection: Any) -> Any:
+    done = original(connection)
+    if pending.tags():
+        _undone()
+    pending.clear()
+    return done
+
+
+def close(original: Any, pending: Pending, connection: Any) -> Any:
+    done = original(connection)
+    pending.clear()
+    return done
+
+
+def connect(original: Any, pending: Pending, connection: Any) -> Any:
+    """What is left of a former connection, which nobody closed: whatever became of it."""
+    tags = pending.tags()
+    pending.clear()
+    if tags:
+        purge(tags)
+    return original(connection)
+
+
+def _savepoint(original: Any, pending: Pending, connection: Any, sid: str) -> Any:
+    # To SQLite the first one is a transaction of its own, where nothing has begun one.
+    first = connection.vendor == "sqlite" and not is_open_in_database(connection)
+    with expecting(connection, Expected()):
+        done = original(connection, sid)
+    pending.save(sid)
+    if first:
+        pending.first = sid
+    return done
+
+
+def _savepoint_rollback(original: Any, pending: Pending, connection: Any, sid: str) -> Any:
+    with expecting(connection, Expected()):
+        done = original(connection, sid)
+    if pending.undo(sid):
+        _undone()
+    return done
+
+
+def _savepoint_commit(original: Any, pending: Pending, connection: Any, sid: str) -> Any:
+    with expecting(connection, Expected()):
+        if pending.first == sid:
+            return _committing(pending, lambda: original(connection, sid))
+        done = original(connection, sid)
+    pending.release(sid)
+    return done
