@@ -3,7 +3,8 @@
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 AUTH = "django.contrib.auth.middleware.AuthenticationMiddleware"
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 MESSAGES = "django.contrib.messages.middleware.MessageMiddleware"
+
+RECORD_FIELDS = frozenset({"uncork-record", "uncork-inputs", "uncork-slots", "uncork-unshared"})
+
+View = Callable[..., Any] | Iterable[Any]
 
 
 @dataclass(frozen=True)
@@ -57,46 +62,63 @@ class Site:
 
     def ask(
         self,
-        view: Callable[..., Any] | Iterable[Any],
+        view: View,
         target: str = "/page/",
         fields: Mapping[str, str] | None = None,
         *,
         method: str = "GET",
-        middleware: Iterable[str] = (),
-        asgi: bool = False,
         edge: bool = True,
         environ: Mapping[str, Any] | None = None,
-        wrap: Callable[[Any], Any] = lambda application: application,
-        **settings: Any,
+        **serving: Any,
     ) -> Answer:
         """The answer to one request of a view, or of all the URL patterns given."""
+        with self.serving(view, **serving) as send:
+            return send(target, fields, method=method, edge=edge, environ=environ)
+
+    @contextmanager
+    def serving(
+        self,
+        view: View,
+        *,
+        middleware: Iterable[str] = (),
+        asgi: bool = False,
+        wrap: Callable[[Any], Any] = lambda application: application,
+        **settings: Any,
+    ) -> Iterator[Callable[..., Answer]]:
+        """The site with these settings, until the block is left; what is handed out sends it a request."""
         patterns = (url("page/", view),) if callable(view) else tuple(view)
-        lines = [("Host", "example.org"), *(fields or {}).items()]
-        if edge:
-            lines += [("Uncork-Edge", self.clock.decode()), ("X-Forwarded-For", "192.0.2.7")]
-        path, mark, query = target.partition("?")
-        request = _Request(method, path, query if mark else "", lines)
-        with override_settings(
-            MIDDLEWARE=[UNCORK, *middleware],
-            ROOT_URLCONF=patterns,
-            UNCORK={"state_dir": str(self.state_dir)} | settings.pop("UNCORK", {}),
-            **settings,
-        ):
-            if asgi:
-                found = asyncio.run(request.through_asgi(wrap(ASGIHandler())))
-            else:
-                found = request.through_wsgi(wrap(WSGIHandler()), environ or {})
-        status, lines, body = found
+        settings["UNCORK"] = {"state_dir": str(self.state_dir)} | settings.get("UNCORK", {})
+        with override_settings(MIDDLEWARE=[UNCORK, *middleware], ROOT_URLCONF=patterns, **settings):
+            application = wrap((ASGIHandler if asgi else WSGIHandler)())
+
+            def send(
+                target: str = "/page/",
+                fields: Mapping[str, str] | None = None,
+                *,
+                method: str = "GET",
+                edge: bool = True,
+                environ: Mapping[str, Any] | None = None,
+            ) -> Answer:
+                lines = [("Host", "example.org"), *(fields or {}).items()]
+                if edge:
+                    lines += [("Uncork-Edge", self.clock.decode()), ("X-Forwarded-For", "192.0.2.7")]
+                path, _, query = target.partition("?")
+                request = _Request(method, path, query, lines)
+                if asgi:
+                    return self._answer(*asyncio.run(request.through_asgi(application)))
+                return self._answer(*request.through_wsgi(application, environ or {}))
+
+            yield send
+
+    def _answer(self, status: int, lines: list[tuple[str, str]], body: bytes) -> Answer:
         record = parse_record(
             Fields([(name.lower().encode(), value.encode("latin-1")) for name, value in lines]),
             self.clock,
             self.slots,
         )
-        records = ("uncork-record", "uncork-inputs", "uncork-slots", "uncork-unshared")
-        kept = {name.lower(): value for name, value in lines if name.lower() not in records}
-        assert record is not None or len(kept) == len({name.lower() for name, _ in lines}), lines
+        fields = {name.lower(): value for name, value in lines if name.lower() not in RECORD_FIELDS}
         cookies = tuple(value for name, value in lines if name.lower() == "set-cookie")
-        return Answer(status, kept, cookies, body, record)
+        return Answer(status, fields, cookies, body, record)
 
 
 Sent = tuple[int, list[tuple[str, str]], bytes]
