@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from support.pages import request
 from uncork.pages import keys
+from uncork.semantics.fields import Fields
 
 PRIMARY = keys.primary_key(b"http", b"example.org", b"/")
 
@@ -149,6 +150,21 @@ def test_django_reads_nothing_of_a_cookie_that_is_not_in_its_value(cookie: bytes
         assert parse_cookie((value or b"").decode(charset, "replace")).get(name) == parse_cookie(
             cookie.decode(charset, "replace")
         ).get(name)
+
+
+@given(nasty(";"), st.lists(st.sampled_from(["q", "é", "q\N{NO-BREAK SPACE}q", "q=", "", "x"]), unique=True))
+def test_cookies_are_the_same_read_soon_or_late(cookie: bytes, names: list[str]) -> None:
+    inputs = [b"field:accept", *(b"cookie:" + name.encode() for name in names)]
+    needles = keys.cookie_needles(inputs)
+    accept = (b"accept", b"x")
+    without = keys.select_from(inputs, None, Fields([accept]))
+    with_it = keys.select_from(inputs, None, Fields([accept, (b"cookie", cookie)]))
+    if needles is None:
+        assert {"", "é", "q="}.intersection(names)
+    else:
+        found = keys.with_cookies(without, needles, cookie)
+        assert found == with_it
+        assert (found is without) or found != without
 
 
 def test_a_page_matches_by_its_own_inputs() -> None:

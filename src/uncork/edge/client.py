@@ -219,7 +219,7 @@ class Client(Connection):
         head = Head(line, shape.block, shape.volatile(values))
         profile: Profile = shape.block.note
         passed = profile.passed.get(line)
-        mark = None if passed is None else passed.mark(head, self.active)
+        mark = None if passed is None else passed.mark(shape, values, self.active)
         if (
             passed is None
             or mark is None

@@ -19,9 +19,8 @@ from uncork.edge.answers import FilePart
 from uncork.edge.passing import Absence, Mark, Marks
 from uncork.pages import keys
 from uncork.semantics.fields import Field, Fields
-from uncork.semantics.messages import Request
 from uncork.semantics.negotiation import normalised_codings
-from uncork.wire.known import Block, Head, Shape
+from uncork.wire.known import VOLATILE_NAMES, Block, Head, Shape
 from uncork.wire.requests import Target
 
 # Fields that ask for something out of the ordinary: a head with one of them is never plain.
@@ -122,26 +121,39 @@ class Hot:
 class Selector:
     """Reads inputs off heads: `names` are these, as in `pages.keys`, none of them in the request target."""
 
-    __slots__ = ("_fields", "names")
+    __slots__ = ("_fields", "_needles", "names")
 
     def __init__(self, names: tuple[bytes, ...]) -> None:
         self.names = names
         self._fields = keys.fields_read(names)
+        # Where cookies are all that differs from request to request.
+        differs = self._fields & VOLATILE_NAMES
+        self._needles = keys.cookie_needles(names) if differs == {b"cookie"} else None
 
     def select(self, block: Block, volatile: tuple[Field, ...]) -> Selection:
-        """What a head has of the inputs. Which lines of a block have a say, and what they select where no
-        volatile one has, is worked out once."""
-        known = block.selected.get(self.names)
+        """What a head has of the inputs."""
+        steady, selected = self._known(block)
+        lines = [item for item in volatile if item[0] in self._fields]
+        return keys.select_from(self.names, None, Fields((*steady, *lines))) if lines else selected
+
+    def select_fast(self, shape: Shape, values: list[bytes]) -> Selection:
+        """The same for a head of that shape, with these values in it."""
+        needles = self._needles
+        if needles is not None and shape.cookie >= 0:
+            return keys.with_cookies(self._known(shape.block)[1], needles, values[shape.cookie])
+        return self.select(shape.block, shape.volatile(values))
+
+    def _known(self, block: Block) -> tuple[tuple[Field, ...], Selection]:
+        """Which lines of a block have a say, and what they select where no volatile one has. It is worked out
+        once."""
+        known: tuple[tuple[Field, ...], Selection] | None = block.selected.get(self.names)
         if known is None:
             if len(block.selected) >= _MOST_SELECTED:
                 block.selected.clear()
             steady = tuple([item for item in block.items if item[0] in self._fields])
-            known = block.selected[self.names] = steady, self._select(steady)
-        lines = [item for item in volatile if item[0] in self._fields]
-        return self._select((*known[0], *lines)) if lines else known[1]
-
-    def _select(self, lines: tuple[Field, ...]) -> Selection:
-        return keys.select(self.names, Request(b"GET", b"", b"", b"", None, b"1.1", Fields(lines)))
+            selected = keys.select_from(self.names, None, Fields(steady))
+            known = block.selected[self.names] = steady, selected
+        return known
 
 
 class Variants(Selector):
@@ -175,18 +187,17 @@ class Passed:
         self._selector: Selector | None = None
         self._by_target: Selection = ()
         if absence.names:
-            request = Request(b"GET", b"", b"", b"", target.query, b"1.1", Fields())
-            self._by_target = keys.select(filter(keys.in_target, absence.names), request)
+            self._by_target = keys.select_from(filter(keys.in_target, absence.names), target.query, Fields())
             self._selector = Selector(tuple([name for name in absence.names if not keys.in_target(name)]))
 
-    def mark(self, head: Head, now: float) -> Mark | None:
-        """That a request with this head is passed, if it is."""
+    def mark(self, shape: Shape, values: list[bytes], now: float) -> Mark | None:
+        """That a request is passed, if it is, whose head has that shape with these values in it."""
         absence = self._absence
         if absence.until <= now:
             return None
         if self._selector is None:
             return self._mark if self._mark.until > now else None
-        selected = self._selector.select(head.block, head.volatile)
+        selected = self._selector.select_fast(shape, values)
         return self._marks.mark_of(absence.primary, self._by_target + selected)
 
 
@@ -335,7 +346,7 @@ class HotTable:
         """The memo for a request of whose line there is this one, or these variants, made good for another
         while where it isn't valid any more; None: the request is to be decided."""
         if isinstance(hot, Variants):
-            variant = hot.memos.get(hot.select(shape.block, shape.volatile(values)))
+            variant = hot.memos.get(hot.select_fast(shape, values))
             if variant is None or (variant.until > now and variant.epoch == epoch):
                 return variant
             hot = variant

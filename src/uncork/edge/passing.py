@@ -75,11 +75,11 @@ class Marks:
         """That a request is passed, if it is."""
         if not self._marks:
             return None
-        return self._valid(shared_key(found, request)) or self._of_kind(found.primary, found.inputs)
+        return self._of_kind(found.primary, found.inputs) or self._valid(shared_key(found, request))
 
     def mark_of(self, primary: bytes, inputs: tuple[Input, ...]) -> Mark | None:
         """The same for a URL of which it is known what selects among its pages."""
-        return self._valid(variant_key(primary, inputs)) or self._of_kind(primary, inputs)
+        return self._of_kind(primary, inputs) or self._valid(variant_key(primary, inputs))
 
     def absence(self, request: Request) -> Absence | None:
         """That the store has nothing of a URL, if it is known: then the store need not be asked."""

@@ -22,6 +22,7 @@ from hashlib import blake2b
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from uncork.caching.vary import normalise
+from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request
 from uncork.semantics.negotiation import normalised_codings
 
@@ -71,7 +72,44 @@ def variant_key(primary: bytes, inputs: Iterable[Input]) -> bytes:
 
 def select(names: Iterable[bytes], request: Request) -> tuple[Input, ...]:
     """What a request has of these inputs, in their order. Raises UnknownInput."""
-    return tuple([(name, _value(name, request)) for name in names])
+    return select_from(names, request.query, request.fields)
+
+
+def select_from(names: Iterable[bytes], query: bytes | None, fields: Fields) -> tuple[Input, ...]:
+    """The same for a request with that query and these fields."""
+    return tuple([(name, _value(name, query, fields)) for name in names])
+
+
+def cookie_needles(names: Iterable[bytes]) -> tuple[bytes, ...] | None:
+    """For `with_cookies`: what tells of the cookies among these inputs; None where it can't be told so."""
+    needles = []
+    for name in names:
+        if name == WHOLE_COOKIE:
+            return None
+        if name.startswith(_COOKIE):
+            if (needle := _needle(_sure(name[len(_COOKIE) :]))) is None:
+                return None
+            needles.append(needle)
+    return tuple(needles)
+
+
+def with_cookies(
+    selected: tuple[Input, ...], needles: tuple[bytes, ...], cookies: bytes
+) -> tuple[Input, ...]:
+    """What a request has of inputs when it has one `Cookie` line with that value. `selected` is what it has
+    without that line: the same object where none of the cookies is there, which is known soonest."""
+    squeezed = b";" + cookies.translate(None, _UNSURE)
+    for needle in needles:
+        if needle in squeezed:
+            break
+    else:
+        return selected
+    return tuple(
+        [
+            (name, _pairs(name[len(_COOKIE) :], cookies)) if name.startswith(_COOKIE) else (name, value)
+            for name, value in selected
+        ]
+    )
 
 
 def fields_read(names: Iterable[bytes]) -> frozenset[bytes]:
@@ -88,7 +126,7 @@ def in_target(name: bytes) -> bool:
 def matches(inputs: Sequence[Input], request: Request) -> bool:
     """Whether a page that was selected by these inputs answers the request. Source: RFC 9111 §4.1"""
     try:
-        return all(_value(name, request) == value for name, value in inputs)
+        return all(_value(name, request.query, request.fields) == value for name, value in inputs)
     except UnknownInput:
         return False
 
@@ -127,21 +165,21 @@ def parse_inputs(value: bytes | None) -> tuple[bytes, ...]:
     return names
 
 
-def _value(name: bytes, request: Request) -> bytes | None:
+def _value(name: bytes, query: bytes | None, fields: Fields) -> bytes | None:
     if name.startswith(_PARAMETER):
-        return _parameters(name[len(_PARAMETER) :], request.query)
+        return _parameters(name[len(_PARAMETER) :], query)
     if name.startswith(_COOKIE):
-        return _cookies(name[len(_COOKIE) :], request)
+        return _cookies(name[len(_COOKIE) :], fields)
     if name.startswith(_FIELD):
         field = name[len(_FIELD) :]
-        value = request.fields.get(field)
+        value = fields.get(field)
         if field == b"accept-encoding" and value is not None:
             return b",".join(normalised_codings(value))
-        if field == b"cookie" and len(lines := request.fields.getall(field)) > 1:
+        if field == b"cookie" and len(lines := fields.getall(field)) > 1:
             return b"\n".join(lines)  # nobody knows how the application joins them
         return normalise(field, value)
     if name == WHOLE_QUERY:
-        return request.query
+        return query
     raise UnknownInput(name.decode(errors="replace"))
 
 
@@ -164,23 +202,39 @@ def _parameters(name: bytes, query: bytes | None) -> bytes | None:
     return b"&".join(found) if found else None
 
 
-def _cookies(name: bytes, request: Request) -> bytes | None:
+def _cookies(name: bytes, fields: Fields) -> bytes | None:
     """The pairs of that name as they stand, in order, with their `;`. Source: RFC 6265 §5.4
 
     Of several lines nobody knows how the application joins them: then all of them are the value.
     """
-    value = request.fields.get(b"cookie")
-    if not value:
-        return None
-    if b", " in value and len(lines := request.fields.getall(b"cookie")) > 1:
+    value = fields.get(b"cookie")
+    if value and b", " in value and len(lines := fields.getall(b"cookie")) > 1:
         return b"\n".join(lines)
+    return _pairs(name, value) if value else None
+
+
+def _pairs(name: bytes, value: bytes) -> bytes | None:
     wanted = _sure(name)
-    found = []
-    for pair in value.split(b";"):
-        key, equals, _ = pair.partition(b"=")
-        if pair and _sure(key if equals else b"") == wanted:
-            found.append(pair.strip(b" \t"))
-    return b";".join(found) if found else None
+    needle = _needle(wanted)
+    if needle is None:
+        found = [pair for pair in value.split(b";") if pair and _cookie_name(pair) == wanted]
+    elif needle in b";" + _sure(value):
+        start = needle[1:]
+        found = [pair for pair in value.split(b";") if _sure(pair).startswith(start)]
+    else:
+        return None
+    return b";".join([pair.strip(b" \t") for pair in found]) if found else None
+
+
+def _cookie_name(pair: bytes) -> bytes:
+    """The sure name in a pair; empty where there is no `=`."""
+    name, equals, _ = pair.partition(b"=")
+    return _sure(name) if equals else b""
+
+
+def _needle(wanted: bytes) -> bytes | None:
+    """How each pair begins that has this sure name, with a `;` before it; None where another one may, too."""
+    return None if not wanted or b"=" in wanted or b";" in wanted else b";" + wanted + b"="
 
 
 def _sure(name: bytes) -> bytes:

@@ -75,14 +75,15 @@ class Shape:
     A head has this shape when it is its request line, then for each of `pieces` that text (from the CRLF
     before it to the colon and space of a volatile line) and a value, then `tail`, and no more.
     `condition` is the index of the value of If-None-Match; OTHER_CONDITION when there are other conditions
-    than that one, NO_CONDITION when there are none. `referer` is the index of that value, or -1;
-    `forwarded_for` are those of X-Forwarded-For. `note` is the edge's to set. Beside If-None-Match,
-    If-Modified-Since is ignored (RFC 9110 §13.1.3).
+    than that one, NO_CONDITION when there are none. `referer` is the index of that value, or -1, and `cookie`
+    that of the only Cookie line; `forwarded_for` are those of X-Forwarded-For. `note` is the edge's to set.
+    Beside If-None-Match, If-Modified-Since is ignored (RFC 9110 §13.1.3).
     """
 
     __slots__ = (
         "block",
         "condition",
+        "cookie",
         "forwarded_for",
         "names",
         "note",
@@ -101,6 +102,7 @@ class Shape:
         self.tail_size = len(self.tail)
         self.note: bytes | None = None
         self.referer = self.names.index(b"referer") if b"referer" in self.names else -1
+        self.cookie = self.names.index(b"cookie") if self.names.count(b"cookie") == 1 else -1
         self.forwarded_for = [at for at, name in enumerate(self.names) if name == b"x-forwarded-for"]
         tags = self.names.count(b"if-none-match")
         if tags == 1:
