@@ -11,7 +11,9 @@ class UncorkConfig(AppConfig):
     verbose_name = "Uncork"
 
     def ready(self) -> None:
-        from uncork.django import transactions, writes
+        from uncork.django import caches, checks, transactions, writes
 
+        checks.install()
+        caches.install()
         transactions.install()
         writes.install()

@@ -8,12 +8,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from uncork.django.clock import state_directory
 from uncork.django.names import MIDDLEWARE
 from uncork.django.options import read_options
+
+
+def install() -> None:
+    """Have `manage.py check` ask here."""
+    register(check_settings)
 
 
 def check_settings(**_: Any) -> Iterable[CheckMessage]:

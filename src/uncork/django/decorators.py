@@ -15,6 +15,8 @@ from django.utils.http import quote_etag
 
 from uncork.django.clock import clock_table
 from uncork.django.recording import current, entered
+from uncork.django.transactions import in_transaction, purge_at_commit
+from uncork.django.transactions import purge as purge_now
 from uncork.pages.pagefile import digest
 from uncork.pages.record import Unshared
 from uncork.semantics.etags import ANY, parse_etag_list, strong_match, with_coding
@@ -64,19 +66,22 @@ def depends_on(*tags: str) -> None:
             recording.depends_on(tag)
 
 
-def purge(*tags: str, soft: bool = False) -> None:
+def purge(*names: str, soft: bool = False) -> None:
     """Purge every page that has one of these tags, of this machine: when the transaction commits, and at once
     where there is none. Softly: they may be served stale while they are renewed.
 
     Raises ValueError for an empty tag.
     """
-    found = [_tag(tag) for tag in tags]
+    tags = [_tag(tag) for tag in names]
     opened = connections.all(initialized_only=True)
-    writing = [connection.alias for connection in opened if connection.in_atomic_block]
-    for alias in writing:
-        transaction.on_commit(partial(_purge, found, soft), using=alias)
+    writing = [found for found in opened if found.connection is not None and in_transaction(found)]
+    for connection in writing:
+        if soft and connection.in_atomic_block:
+            transaction.on_commit(partial(_purge_softly, tags), using=connection.alias)
+        else:
+            purge_at_commit(tags, connection.alias)
     if not writing:
-        _purge(found, soft)
+        _purge_softly(tags) if soft else purge_now(tags)
 
 
 def if_match(request: Any, current_page: HttpResponse | str | None) -> HttpResponse | None:
@@ -135,6 +140,6 @@ def _tag(tag: str) -> bytes:
     return found
 
 
-def _purge(tags: list[bytes], soft: bool) -> None:
+def _purge_softly(tags: list[bytes]) -> None:
     if (table := clock_table()) is not None:
-        table.purge(tags, soft)
+        table.purge(tags, soft=True)
