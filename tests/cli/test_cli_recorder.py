@@ -183,6 +183,18 @@ def test_another_process_of_the_project_purges_too(project: Path) -> None:
         assert texts(uncork, "/1/") == ("shell", False)
 
 
+def test_the_terminal_tells_what_a_write_took_back(project: Path) -> None:
+    with Uncork(*SERVE, "--access-log-format", "brief", cwd=project, program=REAL) as uncork:
+        ask(uncork, "/write/1/one/", method="POST")
+        for path in ("/1/", "/", "/?order=z"):
+            assert texts(uncork, path) == ("one", False)
+        ask(uncork, "/write/1/two/", method="POST")
+        uncork.wait_for(r"origin: mysite_note 1 changed → 3 pages purged")
+        assert texts(uncork, "/1/") == ("two", False)
+        ask(uncork, "/write/1/three/", method="POST")
+        uncork.wait_for(r"origin: mysite_note 1 changed → 1 page purged")
+
+
 def test_without_the_recorder_nothing_is_kept_by_surprise(project: Path) -> None:
     with Uncork(*SERVE, "--no-inject", cwd=project, program=REAL) as uncork:
         ask(uncork, "/write/1/one/", method="POST")

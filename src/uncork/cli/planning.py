@@ -7,7 +7,7 @@ Doesn't know: how options are read, and how a plan is run.
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from uncork.caching.storable import CacheOptions
@@ -222,11 +222,13 @@ def _origin(options: Options, project: Project, site: Site | None, state_dir: Pa
             timeout=options.origin_timeout,
             inject=options.inject and site.django and not site.records,
         )
-    environment: Mapping[str, str] = {**environment_of(project), "UNCORK_STATE_DIR": str(state_dir)}
+    environment = {**environment_of(project), "UNCORK_STATE_DIR": str(state_dir)}
+    if _log(options).format is LogFormat.BRIEF:
+        environment["UNCORK_TERMINAL"] = "1"
     return OriginPlan(
         command=command,
         directory=str(project.directory),
-        environment=dict(environment),
+        environment=environment,
         host=site.host if site is not None else "localhost",
         probe=options.origin_probe,
         start_seconds=options.origin_start,

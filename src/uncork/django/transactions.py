@@ -25,6 +25,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from uncork.django import terminal
 from uncork.django.clock import clock_table
 from uncork.django.recording import current, enter
 from uncork.pages.record import Unshared
@@ -214,7 +215,11 @@ def purge(tags: Iterable[bytes]) -> bool:
     table = clock_table()
     if table is not None:
         try:
-            table.purge(sorted(tags))
+            tags = sorted(tags)
+            watched = terminal.Watched(table, tags) if terminal.watching() else None
+            counter = table.purge(tags)
+            if watched is not None:
+                watched.tell(counter)
         except OSError as error:
             _log.critical("Stale pages may be served: a purge failed: %s", error)
             return False

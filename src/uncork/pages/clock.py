@@ -111,6 +111,10 @@ class PurgeClock:
         last = max(found)
         return last if last > stamp else None
 
+    def last_purge(self, slot: int) -> int:
+        """The counter of the last purge of a slot, hard or soft."""
+        return max(self._hard[slot], self._soft[slot])
+
     def settle(self) -> bool:
         """Publish the counter of a purger that died on the way; whether there was one. Lock held.
 
