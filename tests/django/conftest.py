@@ -29,7 +29,8 @@ atexit.register(_server.stop)
 
 
 def _sqlite(name: str) -> dict[str, object]:
-    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(_files / name), "OPTIONS": {"timeout": 20}}
+    options = {"timeout": 20, "init_command": "PRAGMA synchronous = OFF"}
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(_files / name), "OPTIONS": options}
 
 
 settings.configure(
@@ -104,20 +105,16 @@ def _empty(alias: str) -> None:
     connection = connections[alias]
     connection.close()
     with connection.cursor() as cursor:
-        tables = [
-            connection.ops.quote_name(info.name)
+        deletes = [
+            f"DELETE FROM {connection.ops.quote_name(info.name)}"
             for info in connection.introspection.get_table_list(cursor)
             if info.type == "t" and info.name not in _KEPT
         ]
         if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA foreign_keys = OFF")
-            for table in tables:
-                cursor.execute(f"DELETE FROM {table}")
-            cursor.execute("PRAGMA foreign_keys = ON")
+            script = ["PRAGMA foreign_keys = OFF", "BEGIN", *deletes, "COMMIT", "PRAGMA foreign_keys = ON"]
+            cursor.executescript(";".join(script))
         else:
-            cursor.execute("SET session_replication_role = replica")
-            for table in tables:
-                cursor.execute(f"DELETE FROM {table}")
+            cursor.execute(";".join(["SET session_replication_role = replica", *deletes]))
             cursor.execute("SET session_replication_role = DEFAULT")
 
 

@@ -11,9 +11,10 @@ class UncorkConfig(AppConfig):
     verbose_name = "Uncork"
 
     def ready(self) -> None:
-        from uncork.django import caches, checks, transactions, writes
+        from uncork.django import caches, checks, queries, transactions, writes
 
         checks.install()
         caches.install()
+        queries.install()
         transactions.install()
         writes.install()

@@ -4,7 +4,8 @@ Lives here: the text of a statement, and the database's catalogue, put together.
 ORM, values, rows: a statement reads and writes tables as a whole.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from uncork.django import introspection
@@ -30,6 +31,8 @@ class Statement:
     writes: frozenset[str] | None
     why: str = ""
     """Why something is not known."""
+    named: Counter[str] = field(default_factory=Counter)
+    """How often the text itself names a table or a view."""
 
 
 _known: dict[tuple[str, str, str], Statement] = {}
@@ -97,7 +100,11 @@ def _of_text(text: Text, known: Catalog) -> Statement:
     if any(known.functions.get(name) for name in text.functions):
         writes = None
     kind = Kind.WRITE if text.writes else Kind.UNKNOWN if writes is None else Kind.SELECT
-    return Statement(kind, reads, writes, why)
+    named: Counter[str] = Counter()
+    for name, count in (text.reads + Counter(text.writes)).items():
+        if (relation := known.find(name)) is not None:
+            named[relation.name] += count
+    return Statement(kind, reads, writes, why, named)
 
 
 def _together(parts: list[Statement]) -> Statement:
@@ -108,4 +115,5 @@ def _together(parts: list[Statement]) -> Statement:
         writes = None if writes is None or part.writes is None else writes | part.writes
     kinds = [part.kind for part in parts]
     kind = next(kind for kind in (Kind.UNKNOWN, Kind.WRITE, Kind.SELECT) if kind in kinds)
-    return Statement(kind, reads, writes, next((part.why for part in parts if part.why), ""))
+    named = sum((part.named for part in parts), Counter[str]())
+    return Statement(kind, reads, writes, next((part.why for part in parts if part.why), ""), named)

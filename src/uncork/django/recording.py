@@ -212,6 +212,8 @@ def enter(recording: Recording | None) -> Iterator[None]:
 
 def current() -> tuple[Recording, ...]:
     """The recordings that a read in this context counts for."""
+    if not _under_way:
+        return ()
     try:
         recording = _current.get()
     except LookupError:

@@ -8,6 +8,7 @@ it calls a table or a function may be neither, and then nothing of that name is 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,7 +32,8 @@ class Text:
     """What a statement names. `rereads`: that what comes of it depends on the tables that it writes, too."""
 
     kind: Kind
-    reads: set[Name] = field(default_factory=set)
+    reads: Counter[Name] = field(default_factory=Counter)
+    """… each with how often."""
     writes: set[Name] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
     common: set[str] = field(default_factory=set)
@@ -208,7 +210,7 @@ class _Statement:
         if len(levels) != 1 or levels[0].expected:
             raise _Unclear
         if self.vendor == "mysql" and self.text.kind is Kind.WRITE and not self.text.writes:
-            self.text.writes |= self.text.reads
+            self.text.writes.update(self.text.reads)
         return self.text
 
     def refresh(self) -> Text:
@@ -243,7 +245,7 @@ class _Statement:
             if self.word(self.at) == "(":
                 self.text.functions.add(name[-1])
             else:
-                self.text.reads.add(name)
+                self.text.reads[name] += 1
         elif level.common and self.defines():
             self.text.common.add(text)
             self.at += 1
