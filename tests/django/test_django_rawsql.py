@@ -347,7 +347,9 @@ SELECTS = st.recursive(
     ),
     lambda inner: st.one_of(
         st.tuples(inner, inner).map(lambda two: f"SELECT id FROM ({two[0]}) a WHERE id IN ({two[1]})"),
-        st.tuples(inner, inner).map(lambda two: f"{two[0]} UNION {two[1]}"),
+        st.tuples(inner, inner).map(
+            lambda two: f"SELECT id FROM ({two[0]}) u UNION SELECT id FROM ({two[1]}) v"
+        ),
         inner.map(lambda one: f"WITH c AS ({one}) SELECT x.id FROM c x, {{}} y WHERE x.id = y.id"),
         inner.map(
             lambda one: f"SELECT a.id FROM {{}} a LEFT JOIN ({one}) b ON (a.id IS NOT DISTINCT FROM b.id)"
