@@ -75,6 +75,16 @@ def columns_of(table: str, vendor: str, enforces: bool) -> dict[str, Column]:
     return found or {}
 
 
+@cache
+def all_columns(table: str) -> frozenset[str]:
+    """All columns of a table, tracked or not; none for a table that no model has."""
+    found: set[str] = set()
+    for model in apps.get_models(include_auto_created=True):
+        if model._meta.db_table == table and not model._meta.proxy:
+            found.update([field.column for field in model._meta.local_concrete_fields])
+    return frozenset(found)
+
+
 def _column(field: Any, vendor: str, enforces: bool) -> Column:
     managed = field.model._meta.managed
     target = field

@@ -176,11 +176,15 @@ def _read(
         for recording in recordings:
             for table in plan.tables:
                 recording.read_table(table)
-            for table, column, spelled in constants:
+            for table in plan.existence:
+                recording.read_existence(table)
+            for table, names in plan.columns:
+                recording.read_columns(table, names)
+            for table, column, spelled, only in constants:
                 if spelled is None:
                     recording.read_table(table)
                 else:
-                    recording.read_rows(table, column, spelled)
+                    recording.read_rows(table, column, spelled, only)
             for note in plan.notes:
                 recording.fall_back(note)
         if not plan.returned:
@@ -194,19 +198,21 @@ def _read(
         return result
 
 
-def _constants(plan: Plan, blocks: list[Block]) -> list[tuple[str, str, list[bytes] | None]] | None:
-    """Tables, columns and the bytes of the values that they are held to; None for bytes that can't be told.
+# A table, a column, the bytes of the values that it is held to (None: they can't be told), what else is read.
+Held = tuple[str, str, list[bytes] | None, tuple[str, ...] | None]
 
-    None at all when the values aren't where the plan has them.
-    """
-    found: list[tuple[str, str, list[bytes] | None]] = []
+
+def _constants(plan: Plan, blocks: list[Block]) -> list[Held] | None:
+    """None when the values aren't where the plan has them."""
+    found: list[Held] = []
     for constant in plan.constants:
         values = values_of(constant.values, blocks)
         if values is None:
             return None
         column = constant.column
         spelled = [column.spell(value) for value in values]
-        found.append((constant.table, column.name, None if None in spelled else spelled))  # type: ignore[arg-type]
+        known = None if None in spelled else [value for value in spelled if value is not None]
+        found.append((constant.table, column.name, known, constant.only))
     return found
 
 
@@ -229,7 +235,7 @@ def _returned(plan: Plan, chunks: Any, recordings: tuple[Recording, ...]) -> Non
             if None in spelled:
                 recording.read_table(one.table)
             else:
-                recording.read_rows(one.table, one.column.name, spelled)  # type: ignore[arg-type]
+                recording.read_rows(one.table, one.column.name, spelled, one.only)  # type: ignore[arg-type]
 
 
 def _consumed(plan: Plan, chunks: Iterable[Any], recordings: tuple[Recording, ...]) -> Iterator[Any]:
@@ -295,15 +301,7 @@ def _new_plan(compiler: Any, sql: str, blocks: list[Block]) -> tuple[Plan, str]:
         behind = known.reads(tuple(table.strip('"').split('"."')))
         if behind != {table}:
             tables |= {table, *behind}
-    return (
-        Plan(
-            frozenset(tables),
-            tuple([constant for constant in plan.constants if constant.table not in tables]),
-            tuple([one for one in plan.returned if one.table not in tables]),
-            plan.notes,
-        ),
-        "",
-    )
+    return plan.with_tables(tables), ""
 
 
 # Texts that go to the database

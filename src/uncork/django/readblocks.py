@@ -97,20 +97,25 @@ class Tables:
 
 
 def aliases_in(expressions: Iterable[Any]) -> set[str]:
-    """The aliases whose columns stand in expressions; queries within them are blocks of their own.
+    """The aliases of `places_in`. Raises Odd."""
+    return {alias for alias, _ in places_in(expressions)}
+
+
+def places_in(expressions: Iterable[Any]) -> set[Place]:
+    """The columns that stand in expressions; queries within them are blocks of their own.
 
     Raises Odd at a text that nobody reads, and at a class that isn't Django's.
     """
-    found: set[str] = set()
+    found: set[Place] = set()
     stack = [expression for expression in expressions if expression is not None]
     while stack:
         expression = stack.pop()
         kind = type(expression)
         if kind is Col:
-            found.add(expression.alias)
+            found.add((expression.alias, expression.target.column))
             continue
         if kind is RawSQL and (column := _COLUMN.fullmatch(expression.sql)) and not expression.params:
-            found.add(column[1])
+            found.add((column[1], column[2]))
             continue
         trusted = _trusted.get(kind)
         if trusted is None:
@@ -123,7 +128,7 @@ def aliases_in(expressions: Iterable[Any]) -> set[str]:
 
 
 # With this text Django itself selects a column of the table between (prefetch_related).
-_COLUMN = re.compile(r'"([^"%]+)"\."[^"%]+"')
+_COLUMN = re.compile(r'"([^"%]+)"\."([^"%]+)"')
 
 _trusted: dict[type, bool] = {}
 

@@ -15,11 +15,13 @@ from django.db.models.expressions import Col, ColPairs
 
 from uncork.django.modelcolumns import Column
 from uncork.django.readblocks import Block, Edge, Odd, Place, Tables, aliases_in
+from uncork.django.readcolumns import Used
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Of this table, the rows that have in this column what stands at a position of the result's rows.
+    """Of this table, the rows that have in this column what stands at a position of the result's rows, and of
+    them these columns `only` (None: all).
 
     `certain`: a NULL there says that there is no such row, and that none comes but with a change elsewhere.
     """
@@ -28,19 +30,22 @@ class Returned:
     column: Column
     position: int
     certain: bool
+    only: tuple[str, ...] | None
 
 
-def returned(found: Tables, block: Block, inner: list[Block], known: set[str]) -> dict[str, Returned | None]:
+def returned(
+    found: Tables, block: Block, inner: list[Block], known: set[str], used: Used | None
+) -> dict[str, Returned | None]:
     """By alias, what counts by the rows that came back; None for a table that doesn't count at all.
 
-    `known`: the aliases that count by constants. What nothing leads to counts as a whole, and is known then,
-    too. Raises Odd.
+    `known`: the aliases that count by constants. What nothing leads to is known then, too, for it counts in
+    some other way. Raises Odd.
     """
     query = block.compiler.query
     if query.extra_tables or query.combinator or query.distinct_fields:
         raise Odd("extra, a combined query or DISTINCT ON")
     asked = _asked(found, block, inner)
-    rule = _Rule(found, _positions(block), asked, asked | _shown(block), known)
+    rule = _Rule(found, positions_of(block), asked, asked | _shown(block), known, used)
     came: dict[str, Returned | None] = {}
     waiting = [alias for alias in found.tables if alias not in known]
     while waiting:
@@ -56,7 +61,7 @@ def returned(found: Tables, block: Block, inner: list[Block], known: set[str]) -
     return came
 
 
-def _positions(block: Block) -> dict[Place, int]:
+def positions_of(block: Block) -> dict[Place, int]:
     """Where columns stand in a row of the result."""
     positions: dict[Place, int] = {}
     for at, expression in enumerate(block.select()):
@@ -92,21 +97,23 @@ def _shown(block: Block) -> set[str]:
 
 
 class _Rule:
-    """`asked`: aliases whose columns decide which rows there are; `used`: those that anything depends on."""
+    """`asked`: aliases whose columns decide which rows there are; `needed`: those that are made use of."""
 
     def __init__(
         self,
         found: Tables,
         positions: dict[Place, int],
         asked: set[str],
-        used: set[str],
+        needed: set[str],
         known: set[str],
+        used: Used | None,
     ) -> None:
         self.found = found
         self.positions = positions
         self.asked = asked
-        self.used = used
+        self.needed = needed
         self.known = known
+        self.used = used
 
     def look_up(self, alias: str) -> tuple[Returned | None] | tuple[()]:
         """How an alias counts when it is looked up from one that is known; empty when it can't be told."""
@@ -136,16 +143,17 @@ class _Rule:
         table = self.found.tables[alias]
         if self._unused(alias, other):
             return (None,)
+        only = None if self.used is None else self.used.only(alias, table, column.name)
         if source in self.positions:
-            return (Returned(table, column, self.positions[source], True),)
+            return (Returned(table, column, self.positions[source], True, only),)
         if own in self.positions:
-            return (Returned(table, column, self.positions[own], sure),)
+            return (Returned(table, column, self.positions[own], sure, only),)
         return ()
 
     def _unused(self, alias: str, source: str) -> bool:
         """Whether nothing of the alias, nor of what it leads to, is used: as if it weren't there."""
         behind = [edge.child for edge in self.found.edges if edge.parent == alias and edge.child != source]
-        return alias not in self.used and all(self._unused(child, alias) for child in behind)
+        return alias not in self.needed and all(self._unused(child, alias) for child in behind)
 
     def _idle(self, alias: str, source: str) -> bool:
         """Whether neither the alias, nor what it leads to away from the source, drops or adds any row."""

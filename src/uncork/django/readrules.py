@@ -1,14 +1,16 @@
-"""Which rows of which tables a query of the ORM depends on: the rules.
+"""What a query of the ORM depends on: the rules.
 
-Lives here: the plan of a query, and rule 1. Doesn't know: who runs it, what recordings are, nor how it was
+Lives here: the plan of a query, rules 1 and 3. Doesn't know: who runs it, what recordings are, nor how it was
 noticed that it ran (`queries`).
 
-Each table of each block of a query counts in one of three ways:
+Each table of each block of a query counts in one of four ways:
 
 1. by constants: a condition that every row of the block must meet holds a tracked column to values, or a
    column that a join makes equal to it. Rows with other values change nothing;
 2. by what came back (`readreturned`): it is only looked up, by a unique column, for rows that are seen;
-3. as a whole.
+3. by its parts: which rows there are, the columns that decide among them, and what the rows that came back
+   show;
+4. as a whole, where nobody knows which columns are used.
 """
 
 from collections.abc import Iterator
@@ -21,9 +23,10 @@ from django.db.models.fields.tuple_lookups import TupleExact, TupleIn
 from django.db.models.lookups import Exact, In, IntegerFieldExact
 from django.db.models.sql.where import AND, WhereNode
 
-from uncork.django.modelcolumns import Column, Kind, column_kind
+from uncork.django.modelcolumns import Column, Kind, all_columns, column_kind
 from uncork.django.readblocks import Block, Odd, Place, Tables, aliases_in
-from uncork.django.readreturned import Returned, returned
+from uncork.django.readcolumns import Used, used_in
+from uncork.django.readreturned import Returned, positions_of, returned
 
 _ONE = frozenset({Exact, IntegerFieldExact, RelatedExact, TupleExact})
 _SEVERAL = frozenset({In, RelatedIn, TupleIn})
@@ -45,11 +48,13 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Rule 1: of this table, the rows that have one of these values in this column."""
+    """Rule 1: of this table, the rows that have one of these values in this column, and of them these columns
+    `only` (None: all)."""
 
     table: str
     column: Column
     values: Values
+    only: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,48 +62,134 @@ class Plan:
     """What a query reads, but for the values. `notes`: why it is coarser than it might be."""
 
     tables: frozenset[str]
+    existence: frozenset[str]
+    columns: tuple[tuple[str, tuple[str, ...]], ...]
     constants: tuple[Constant, ...]
     returned: tuple[Returned, ...]
     notes: tuple[str, ...]
 
+    def with_tables(self, tables: set[str]) -> "Plan":
+        """The plan, with these tables as a whole."""
+        return Plan(
+            frozenset(tables),
+            self.existence - tables,
+            tuple([(table, names) for table, names in self.columns if table not in tables]),
+            tuple([constant for constant in self.constants if constant.table not in tables]),
+            tuple([one for one in self.returned if one.table not in tables]),
+            self.notes,
+        )
+
 
 def plan_of(blocks: list[Block], vendor: str, enforces: bool) -> Plan:
     """What a query of these blocks reads: the outermost first, if its rows come back."""
-    tables: set[str] = set()
+    parts = _Parts()
     constants: list[Constant] = []
     came: list[Returned] = []
     notes: list[str] = []
     outer: dict[Place, Values] = {}
     within = {clause.table_alias for block in blocks if not block.outermost for clause in block.clauses}
+    try:
+        used: Used | None = used_in(blocks, [Tables(block, vendor, enforces) for block in blocks])
+    except Odd:
+        used = None
     for number, block in enumerate(blocks):
         try:
             found = Tables(block, vendor, enforces)
             held = _held(found, block, number, vendor, outer)
         except Odd as odd:
             notes.append(str(odd))
-            tables.update([clause.table_name for clause in block.clauses if hasattr(clause, "table_name")])
+            parts.tables.update(
+                [clause.table_name for clause in block.clauses if hasattr(clause, "table_name")]
+            )
             continue
         best = {alias: place for alias in found.tables if (place := _best(found, held, alias)) is not None}
         for alias, place in best.items():
-            constants.append(Constant(found.tables[alias], found.columns[alias][place[1]], held[place]))
+            table, column = found.tables[alias], found.columns[alias][place[1]]
+            only = None if used is None else used.only(alias, table, column.name)
+            constants.append(Constant(table, column, held[place], only))
         left = [alias for alias in found.tables if alias not in best]
+        known = set(best)
         if block.outermost:
             outer = {place: values for place, values in held.items() if place[0] not in within}
             if len(found.tables) > 1 and left:
                 try:
-                    looked_up = returned(found, block, blocks[1:], set(best))
+                    looked_up = returned(found, block, blocks[1:], set(best), used)
                 except Odd as odd:
                     notes.append(str(odd))
                 else:
                     came.extend([one for one in looked_up.values() if one is not None])
+                    known.update(looked_up)
                     left = [alias for alias in left if alias not in looked_up]
-        tables.update([found.tables[alias] for alias in left])
-    return Plan(
-        frozenset(tables),
-        tuple([constant for constant in constants if constant.table not in tables]),
-        tuple([one for one in came if one.table not in tables]),
+        for alias in left:
+            parts.read(found, block, alias, known, used)
+            known.add(alias)
+    plan = Plan(
+        frozenset(),
+        frozenset(parts.existence),
+        tuple([(table, tuple(sorted(names))) for table, names in sorted(parts.columns.items())]),
+        tuple(constants),
+        (*came, *parts.came),
         tuple(dict.fromkeys(notes)),
     )
+    return plan.with_tables(parts.tables)
+
+
+class _Parts:
+    """Rule 3, and 4."""
+
+    def __init__(self) -> None:
+        self.tables: set[str] = set()
+        self.existence: set[str] = set()
+        self.columns: dict[str, set[str]] = {}
+        self.came: list[Returned] = []
+
+    def read(self, found: Tables, block: Block, alias: str, known: set[str], used: Used | None) -> None:
+        table = found.tables[alias]
+        if used is None:
+            self.tables.add(table)
+            return
+        names = {*used.decides(alias)}
+        shown = used.shows(alias)
+        key = _key(found, block, alias)
+        if key is not None:
+            column, position = key
+            only = None if {*shown} >= all_columns(table) else tuple([c for c in shown if c != column.name])
+            self.came.append(Returned(table, column, position, True, only))
+        else:
+            names.update(shown)
+        if names:
+            self.columns.setdefault(table, set()).update(names)
+        if not _is_referred_to(found, alias, known):
+            self.existence.add(table)
+
+
+def _key(found: Tables, block: Block, alias: str) -> tuple[Column, int] | None:
+    """The column of the result that tells which row of an alias was shown, and its position."""
+    if not block.outermost or block.compiler.query.combinator:
+        return None
+    positions = positions_of(block)
+    for name, column in found.columns[alias].items():
+        if column.unique and not column.nullable and (alias, name) in positions:
+            return column, positions[(alias, name)]
+    return None
+
+
+def _is_referred_to(found: Tables, alias: str, known: set[str]) -> bool:
+    """Whether a row of an alias counts only for rows that refer to it: then one that comes changes nothing
+    by itself, and before one goes, these must change, which is seen. The database sees to it."""
+    for edge in found.edges:
+        if len(edge.pairs) != 1 or alias not in (edge.parent, edge.child):
+            continue
+        ((left, right),) = edge.pairs
+        if alias == edge.child:
+            other, own, source = edge.parent, right, found.column((edge.parent, left))
+        elif edge.inner:
+            other, own, source = edge.child, left, found.column((edge.child, right))
+        else:
+            continue
+        if other in known and source is not None and source.refers == (found.tables[alias], own):
+            return True
+    return False
 
 
 def _held(

@@ -26,7 +26,8 @@ from uncork.pages.tags import (
     table_tag,
 )
 
-# Rows of one query that are recorded column by column: beyond so many of these, row by row.
+# Rows of one query that are recorded one by one, and columns of such rows.
+_MOST_ROWS = 128
 _MOST_CELLS = 256
 
 # A column of all rows; the rows with a value in it; another column of these. None, None, None: which rows
@@ -103,8 +104,15 @@ class Recording:
         self, table: str, column: str, values: Collection[bytes], only: Collection[str] | None = None
     ) -> None:
         """The rows that have one of these values in a column, those that will have it included; of them these
-        columns `only`. Many of one table fold to the table."""
-        if only is None or len(values) * (len(only) + 1) > _MOST_CELLS:
+        columns `only`, other than that one. Many rows count as these columns of all rows, or as the table."""
+        if len(values) > _MOST_ROWS:
+            self.fall_back(f"more than {_MOST_ROWS} rows of {table}")
+            if only is None:
+                self.read_table(table)
+            else:
+                self.read_existence(table)
+                self.read_columns(table, (column, *only))
+        elif only is None or len(values) * (len(only) + 1) > _MOST_CELLS:
             self._read_parts(table, [(column, value, None) for value in values])
         else:
             others = [*only, COMING_OR_GOING.decode()]
@@ -116,8 +124,17 @@ class Recording:
         known = self.parts.setdefault(table, set())
         known.update(parts)
         if len(known) > MOST_TAGS:
-            self.fall_back(f"more than {MOST_TAGS} rows of {table}")
-            self.read_table(table)
+            self._coarsen(table)
+            if len(self.parts[table]) > MOST_TAGS:
+                self.fall_back(f"more than {MOST_TAGS} rows of {table}")
+                self.read_table(table)
+
+    def _coarsen(self, table: str) -> None:
+        """Rows instead of columns of rows."""
+        self.parts[table] = {
+            (column, value, None) if value is not None else (column, None, None)
+            for column, value, _ in self.parts[table]
+        }
 
     def read_everything(self, why: str) -> None:
         """Nobody knows which tables. `why` is counted and shown."""
@@ -134,6 +151,13 @@ class Recording:
 
     def all_tags(self) -> set[bytes]:
         """Every tag of the page."""
+        count = len(self.tags) + len(self.tables) + sum(len(parts) + 1 for parts in self.parts.values())
+        for table in sorted(self.parts, key=lambda table: -len(self.parts[table])):
+            if count < MOST_TAGS:
+                break
+            count -= len(self.parts[table])
+            self._coarsen(table)
+            count += len(self.parts[table])
         tags = set(self.tags)
         tags.update([table_tag(table.encode()) for table in self.tables])
         for table, parts in self.parts.items():
