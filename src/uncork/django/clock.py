@@ -22,6 +22,7 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from uncork.django.options import options
 from uncork.pages.clock import INODE
 from uncork.purging.table import ClockTable
 
@@ -57,12 +58,11 @@ def state_directory() -> Path:
     """Where the state directory of this project is, or would be."""
     if named := os.environ.get(STATE_DIR_VARIABLE):
         return Path(named).absolute()
-    if named := (getattr(settings, "UNCORK", None) or {}).get("state_dir"):
-        return Path(named).absolute()
+    if (of_settings := options().state_dir) is not None:
+        return of_settings
     place = project_directory()
-    return (
-        _configured(Path(os.environ.get(CONFIG_VARIABLE) or place / _CONFIG_NAME)) or place / _STATE_DIR_NAME
-    )
+    config = Path(os.environ.get(CONFIG_VARIABLE) or place / _CONFIG_NAME)
+    return _configured(config) or place / _STATE_DIR_NAME
 
 
 def project_directory() -> Path:

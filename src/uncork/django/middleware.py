@@ -10,7 +10,6 @@ out unshared.
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -239,7 +238,6 @@ def _is_djangos_cookie(own: Mapping[str, Any], response: Any, recording: Recordi
     )
 
 
-@lru_cache(1)
 def _of_middleware() -> set[str]:
     """What a middleware of Django's adds to Vary by itself."""
     found = {"cookie", "authorization"}
