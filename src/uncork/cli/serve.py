@@ -21,6 +21,7 @@ from uncork.edge.statedir import StateDir, StateDirError, look
 from uncork.edge.supervisor import Supervisor
 from uncork.edge.systemd import inherited_sockets
 from uncork.net.loop import run
+from uncork.purging.pending import is_pending, settle
 from uncork.purging.table import ClockTable, Opening
 
 EPILOG = """\b
@@ -86,7 +87,7 @@ def run_supervisor(replan: Callable[[], Plan], path: Path, worker_command: Seque
             return run(Supervisor(plan, replan, state_dir, say, clock, inherited, worker_command).run())
         finally:
             if clock is not None:
-                clock.close()
+                clock.close(awaited=lambda: is_pending(path))
     finally:
         state_dir.close()
 
@@ -99,6 +100,8 @@ def open_clock(path: Path) -> ClockTable:
         raise StateDirError(f"can't open the purge clock in {path}: {error.strerror}") from None
     if clock.opening not in (Opening.FOUND, Opening.REBOOTED, Opening.CREATED):
         say(f"every stored page was purged: {clock.opening.value}")
+    if settled := settle(path, clock):
+        say(f"what {settled} process{'es' if settled > 1 else ''} had still to purge was purged")
     return clock
 
 

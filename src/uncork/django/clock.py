@@ -24,6 +24,7 @@ from django.core.signals import setting_changed
 
 from uncork.django.options import options
 from uncork.pages.clock import INODE
+from uncork.purging.pending import settle
 from uncork.purging.table import ClockTable
 
 STATE_DIR_VARIABLE = "UNCORK_STATE_DIR"
@@ -113,6 +114,10 @@ def _look() -> ClockTable | None:
         _warn(f"can't open {error.filename or place}: {error.strerror}")
         return None
     _due = monotonic() + _REFRESH_SECONDS
+    try:
+        settle(place, _table)
+    except OSError as error:
+        _log.error("Stale pages may be served: what dead processes had to purge is unknown: %s", error)
     return _table
 
 

@@ -10,6 +10,7 @@ files hold.
       origin/1.sock …     where each generation of the origin listens
       static/             collected static files, when the site has no STATIC_ROOT of its own
       purge.clock, pages/ the purge clock and the stored responses
+      pending/            what processes are about to purge
 """
 
 import errno

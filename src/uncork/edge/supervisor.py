@@ -32,11 +32,14 @@ from uncork.edge.sweeper import Sweeper
 from uncork.edge.systemd import Notifier
 from uncork.edge.worker_processes import WORKER_COMMAND, Workers, WorkersFailed
 from uncork.pages.clock import COUNTER
+from uncork.purging.pending import settle
 from uncork.purging.table import ClockTable
 
 # What a process exits with when its input is bad, and when a second signal ended it at once.
 BAD_INPUT = 2
 CUT_SHORT = 128 + signal.SIGTERM
+# Between two looks at what dead processes left to purge.
+_SETTLE_SECONDS = 0.5
 
 
 class State(Enum):
@@ -110,6 +113,7 @@ class Supervisor:
             pages = self._state_dir.path / "pages"
             self._sweeper = Sweeper(pages, self._store_bytes, self._clock, self._say)
             tasks.append(asyncio.create_task(self._sweeper.run()))
+            tasks.append(asyncio.create_task(self._settle(self._clock)))
         try:
             return await self._run()
         finally:
@@ -297,6 +301,20 @@ class Supervisor:
         self._clock.refresh()
         clock = self._clock.clock
         return {"counter": clock.words[COUNTER], "slots": clock.slots, "opening": self._clock.opening.value}
+
+    async def _settle(self, clock: ClockTable) -> None:
+        """Purge what processes had still to purge when they died."""
+        told = False
+        while True:
+            try:
+                settle(self._state_dir.path, clock)
+            except OSError as error:
+                if not told:
+                    self._say(
+                        f"stale pages may be served: what dead processes had to purge is unknown: {error}"
+                    )
+                told = True
+            await asyncio.sleep(_SETTLE_SECONDS)
 
     async def _watchdog(self) -> None:
         """A loop that hangs sends nothing, nor one that can't get workers, and the service manager starts us

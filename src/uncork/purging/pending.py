@@ -16,6 +16,7 @@ import fcntl
 import itertools
 import mmap
 import os
+import struct
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from uncork.pages.clock import EVERYTHING
 from uncork.purging.table import ClockTable
 
 DIRECTORY = "pending"
-SETTLING_SECONDS = 60.0
+SETTLING_SECONDS = 60
 """So long after a note was found without its process, no commit of it is waited for any more."""
 
 # The words of a note; the slots follow, 4 bytes each.
@@ -130,9 +131,10 @@ def settle(state_dir: Path, table: ClockTable, now: float | None = None) -> int:
     """Purge what dead processes had noted and may not have purged; how many notes that was.
 
     To be called at the start of whoever has the clock, and every second by one of them. `now`: seconds since
-    the epoch.
+    the epoch. Raises OSError of what can't be read, when the rest is done.
     """
     settled = 0
+    failure: OSError | None = None
     try:
         with os.scandir(state_dir / DIRECTORY) as found:
             paths = [entry.path for entry in found]
@@ -140,17 +142,13 @@ def settle(state_dir: Path, table: ClockTable, now: float | None = None) -> int:
         return 0
     for path in paths:
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(fd).st_nlink:
-                settled += _settle(fd, path, table, time() if now is None else now)
-        except BlockingIOError:
-            pass  # its process lives
-        finally:
-            os.close(fd)
+            settled += _settle(path, table, int(time() if now is None else now))
+        except (FileNotFoundError, BlockingIOError):
+            pass  # another one settled it, or its process lives
+        except OSError as error:
+            failure = error
+    if failure is not None:
+        raise failure
     return settled
 
 
@@ -172,35 +170,38 @@ def is_pending(state_dir: Path) -> bool:
     return False
 
 
-def _settle(fd: int, path: str, table: ClockTable, now: float) -> int:
-    """One note whose lock we have; whether it had anything in it."""
-    data = os.pread(fd, _SIZE, 0)
-    if len(data) < _SIZE:  # its process died while it made it
-        os.unlink(path)
-        return 0
-    words = memoryview(data)[: 8 * _HEADER_WORDS].cast("Q")
-    count, found, due = words[_COUNT], words[_FOUND], words[_DUE]
-    if not count:
-        os.unlink(path)
-        return 0
-    slots = memoryview(data)[8 * _HEADER_WORDS :].cast("I")[:count].tolist()
-    if words[_MAGIC_WORD] != _MAGIC or b"%016x" % words[_CLOCK] != table.name or count > MOST_SLOTS:
-        # Where these slots are in our clock, nobody knows.
-        table.purge_all()
-        os.unlink(path)
-        return 1
-    at = int(now)
-    if found and found <= at < due:
-        return 0
-    table.purge_slots([slot for slot in slots if slot < table.clock.slots])
-    found = min(found or at, at)
-    if at - found >= SETTLING_SECONDS:
-        os.unlink(path)
-    else:
-        # After 0, 1, 3, 7, 15, 31 and 60 seconds.
-        due = min(at + (at - found) + 1, found + int(SETTLING_SECONDS))
-        os.pwrite(fd, found.to_bytes(8, "little") + due.to_bytes(8, "little"), 8 * _FOUND)
-    return 1
+def _settle(path: str, table: ClockTable, now: int) -> bool:
+    """Settle one note; whether anything was due. Raises BlockingIOError when somebody has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink == 0:
+            return False
+        data = os.pread(fd, _SIZE, 0)
+        words = memoryview(data.ljust(_SIZE, b"\0"))[: 8 * _HEADER_WORDS].cast("Q")
+        count, found, due = words[_COUNT], words[_FOUND], words[_DUE]
+        if len(data) < _SIZE or not count:  # its process died while it made it, or when it had no use for it
+            os.unlink(path)
+            return False
+        if words[_MAGIC_WORD] != _MAGIC or b"%016x" % words[_CLOCK] != table.name or count > MOST_SLOTS:
+            # Where these slots are in our clock, nobody knows.
+            table.purge_all()
+            os.unlink(path)
+            return True
+        if found and found <= now < due:
+            return False
+        slots = memoryview(data)[8 * _HEADER_WORDS :].cast("I")[:count]
+        table.purge_slots([slot for slot in slots if slot < table.clock.slots], what=[b"(its process died)"])
+        found = min(found or now, now)
+        if now - found >= SETTLING_SECONDS:
+            os.unlink(path)
+        else:
+            # After 0, 1, 3, 7, 15, 31 and 60 seconds.
+            due = min(now + (now - found) + 1, found + SETTLING_SECONDS)
+            os.pwrite(fd, struct.pack("=QQ", found, due), 8 * _FOUND)
+        return True
+    finally:
+        os.close(fd)
 
 
 def _create(directory: Path) -> tuple[int, str]:
