@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from support import postgres
+from support.purged import Purged, watching
 
 sys.path.insert(0, str(Path(__file__).parent / "site"))
 
@@ -139,6 +140,13 @@ def other() -> Iterator[str]:
 @pytest.fixture
 def postgresql() -> Iterator[str]:
     yield from _prepared("postgresql")
+
+
+@pytest.fixture
+def purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Purged]:
+    """What the process purges in a clock of the test's own. To be taken after the database."""
+    with watching(tmp_path, monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture(params=["default", "postgresql"])

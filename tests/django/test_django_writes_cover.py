@@ -5,9 +5,8 @@ The tables are compared before and after every write.
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from testsite import models as site
 
-from support.purged import Purged, blind, covers, watching
+from support.purged import Purged, blind, covers
 from support.soak import soak
 from uncork.django.columns import spelling, tracked
 from uncork.pages.tags import (
@@ -34,12 +33,6 @@ from uncork.pages.tags import (
 )
 
 Table = dict[tuple[Any, ...], dict[str, Any]]
-
-
-@pytest.fixture
-def purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Purged]:
-    with watching(tmp_path, monkeypatch) as found:
-        yield found
 
 
 def models() -> list[Any]:

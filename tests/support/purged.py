@@ -1,6 +1,6 @@
 """What a process purges: the purge clock of a test's own, and the tags that go into it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from uncork.purging.table import ClockTable
 
 
 class Purged(set[bytes]):
-    """The tags that were purged since the last `take`."""
+    """The tags that were purged since the last `take`, and what to do at each purge."""
+
+    meanwhile: Callable[[], object] | None = None
 
     def take(self) -> set[bytes]:
         found = set(self)
@@ -29,6 +31,8 @@ def watching(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Purge
     def purge(self: ClockTable, tags: object, soft: bool = False) -> int:
         tags = set(tags)  # type: ignore[call-overload]
         purged.update(tags)
+        if purged.meanwhile is not None:
+            purged.meanwhile()
         return original(self, tags, soft)
 
     ClockTable(state_dir, slots=64).close()

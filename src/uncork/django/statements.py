@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
@@ -132,7 +133,44 @@ def _watch(executor: Any, sql: Any, params: Any, many: bool, context: Any) -> An
     if written is not None and not written:
         return execute()
     with writing(connection, None, UNKNOWN if written is None else frozenset().union(*map(blind, written))):
-        return execute()
+        done = execute()
+        if connection.vendor == "sqlite" and context["cursor"].description:
+            _Fetched(context["cursor"])
+        return done
+
+
+class _Fetched:
+    """In the place of a driver's cursor: the rows that a statement returned which wrote. SQLite has not done
+    it, and in autocommit not committed it, before its last row was fetched."""
+
+    def __init__(self, wrapper: Any) -> None:
+        self._wrapper = wrapper
+        self._cursor = wrapper.cursor
+        self._rows: Iterator[Any] = iter(self._cursor.fetchall())
+        wrapper.cursor = self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        return list(islice(self._rows, self._cursor.arraysize if size is None else size))
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def execute(self, *args: Any) -> Any:
+        self._wrapper.cursor = self._cursor
+        return self._cursor.execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        self._wrapper.cursor = self._cursor
+        return self._cursor.executemany(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 def _may_write(sql: str, connection: Any) -> bool:

@@ -246,7 +246,7 @@ class Due:
                 self._journal = _journal(table)
                 self._note = self._journal.begin(table, tag_slots(self.tags, table.clock.slots))
             except OSError as error:
-                _tell(f"Purges can't be noted before a commit, so a crash may lose them: {error}")
+                _tell(f"Purges can't be noted before a commit, so a crash may lose them: {error.strerror}")
         return self
 
     def __exit__(
