@@ -21,6 +21,7 @@ def test_a_conversation() -> None:
         worker.on_drain = lambda seconds: heard.append(("drain", seconds))
         worker.on_reopen = lambda: heard.append("reopen")
         worker.on_snapshot = lambda: {"hits": len(heard)}
+        worker.on_marks = lambda keys: {key: {"reason": "session"} for key in keys}
         listening = asyncio.create_task(supervisor.run())
         working = asyncio.create_task(worker.run())
 
@@ -33,6 +34,8 @@ def test_a_conversation() -> None:
         supervisor.reopen_logs()
         supervisor.drain(2)
         assert await supervisor.snapshot(5) == {"hits": 2}
+        assert await supervisor.marks(["ab"], 5) == {"ab": {"reason": "session"}}
+        assert await supervisor.marks([], 5) == {}
         assert heard == ["reopen", ("drain", 2.0)]
         assert logged == ["hello"]
 

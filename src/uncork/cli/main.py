@@ -11,6 +11,7 @@ import click
 
 from uncork import __version__
 from uncork.cli.console import say
+from uncork.cli.explain import explain
 from uncork.cli.purge import purge
 from uncork.cli.serve import serve
 from uncork.cli.static import static
@@ -40,7 +41,7 @@ def commands(context: click.Context) -> int | None:
     return BAD_INPUT
 
 
-for command in (serve, static, purge, status):
+for command in (serve, static, purge, explain, status):
     commands.add_command(command)
 
 

@@ -7,9 +7,11 @@ Doesn't know: how a worker drains or counts, and when a supervisor wants it to.
                           {"turned": true}                each second: its loop turns
                           {"log": "text"}
                           {"snapshot": {…}, "id": 7}
+                          {"marks": {"KEY": {…}}, "id": 8}
                           {"draining": true}              it accepts no more
     supervisor → worker   {"drain": {"seconds": 30.0}}
                           {"snapshot_request": 7}
+                          {"marks_request": ["KEY", …], "id": 8}
                           {"reopen_logs": true}
 
 Either end that sees the other's end of file knows that the other process is gone.
@@ -85,6 +87,7 @@ class WorkerChannel:
         channel.on_drain = …          # takes seconds, and stops accepting before it returns;
                                       # also called when the supervisor dies
         channel.on_snapshot = …       # returns the counters, anything that JSON can hold
+        channel.on_marks = …          # takes keys in hexadecimal, and returns what is known of them
         channel.on_reopen = …
         await channel.ready()         # once the listeners are watched
         channel.turned()              # each second from then on
@@ -97,6 +100,7 @@ class WorkerChannel:
         self._channel = channel
         self.on_drain: Callable[[float], object] = _ignore
         self.on_snapshot: Callable[[], Mapping[str, Any]] = dict
+        self.on_marks: Callable[[list[str]], Mapping[str, Any]] = lambda keys: {}
         self.on_reopen: Callable[[], object] = _ignore
 
     @classmethod
@@ -133,12 +137,14 @@ class WorkerChannel:
             self._channel.send({"draining": True})
         if (number := message.get("snapshot_request")) is not None:
             self._channel.send({"snapshot": dict(self.on_snapshot()), "id": number})
+        if (keys := message.get("marks_request")) is not None:
+            self._channel.send({"marks": dict(self.on_marks(keys)), "id": message["id"]})
         if message.get("reopen_logs"):
             self.on_reopen()
 
 
 class SupervisorChannel:
-    """The supervisor's end: one for each worker. `run` must be running for `snapshot` to be answered."""
+    """The supervisor's end: one for each worker. `run` must be running for questions to be answered."""
 
     def __init__(self, channel: Channel, on_log: Callable[[str], object]) -> None:
         self._channel = channel
@@ -163,10 +169,11 @@ class SupervisorChannel:
                     self.draining.set()
                 if (text := message.get("log")) is not None:
                     self._on_log(str(text))
-                if (snapshot := message.get("snapshot")) is not None:
+                answer = message.get("snapshot", message.get("marks"))
+                if answer is not None:
                     asked = self._asked.pop(message.get("id", 0), None)
                     if asked is not None and not asked.done():
-                        asked.set_result(snapshot)
+                        asked.set_result(answer)
         finally:
             for asked in self._asked.values():
                 asked.cancel()
@@ -176,11 +183,23 @@ class SupervisorChannel:
 
     async def snapshot(self, seconds: float) -> Message | None:
         """The worker's counters; None when it doesn't answer in time, or is gone."""
+        number = self._next()
+        return await self._ask(number, {"snapshot_request": number}, seconds)
+
+    async def marks(self, keys: list[str], seconds: float) -> Message | None:
+        """What the worker's marks say of these keys, in hexadecimal; None as above."""
+        number = self._next()
+        return await self._ask(number, {"marks_request": keys, "id": number}, seconds)
+
+    def _next(self) -> int:
         self._number += 1
-        asked = self._asked[self._number] = asyncio.get_running_loop().create_future()
-        self._channel.send({"snapshot_request": self._number})
+        return self._number
+
+    async def _ask(self, number: int, message: Message, seconds: float) -> Message | None:
+        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._channel.send(message)
         done, _ = await asyncio.wait([asked], timeout=seconds)
-        self._asked.pop(self._number, None)
+        self._asked.pop(number, None)
         return asked.result() if done and not asked.cancelled() else None
 
     def drain(self, seconds: float) -> None:

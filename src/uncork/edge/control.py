@@ -3,18 +3,21 @@
 Lives here: one JSON object a line each way, both ends, and the sum of the workers' counters.
 Doesn't know: what a supervisor is made of.
 
-    → {"command": "status"}        ← {"ok": true, "status": {…}}
-    → anything else                ← {"ok": false, "error": "…"}
+    → {"command": "status"}                     ← {"ok": true, "status": {…}}
+    → {"command": "marks", "keys": ["KEY", …]}  ← {"ok": true, "marks": [{"KEY": {…}}, …]}
+    → anything else                             ← {"ok": false, "error": "…"}
 """
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from uncork.edge.statedir import StateDirError, connect_to_control
+from uncork.pages.keys import KEY_SIZE
 
 # A command is one short line; a reply waits for the slowest worker.
 MOST_COMMAND_BYTES = 65536
@@ -27,7 +30,7 @@ Reply = dict[str, Any]
 class ControlServer:
     """Answers on a listening socket, which it takes over."""
 
-    def __init__(self, sock: socket.socket, commands: dict[str, Callable[[], Awaitable[Reply]]]) -> None:
+    def __init__(self, sock: socket.socket, commands: dict[str, Callable[[Reply], Awaitable[Reply]]]) -> None:
         self._sock = sock
         self._commands = commands
         self._server: asyncio.Server | None = None
@@ -58,15 +61,20 @@ class ControlServer:
             command = self._commands[asked["command"]]
         except (ValueError, TypeError, KeyError):
             return {"ok": False, "error": f"say one of {', '.join(sorted(self._commands))}"}
-        return {"ok": True, **await command()}
+        return {"ok": True, **await command(asked)}
 
 
-def ask_supervisor(state_dir: Path, command: str) -> Reply:
+def is_key(value: object) -> bool:
+    """Whether it is a key of the store, in hexadecimal."""
+    return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{2 * KEY_SIZE}}}", value) is not None
+
+
+def ask_supervisor(state_dir: Path, command: str, **more: Any) -> Reply:
     """The reply of the supervisor that runs in that state directory. Raises StateDirError for none."""
     with connect_to_control(state_dir) as sock:
         sock.settimeout(REPLY_SECONDS)
         try:
-            sock.sendall(json.dumps({"command": command}).encode() + b"\n")
+            sock.sendall(json.dumps({"command": command, **more}).encode() + b"\n")
             line = sock.makefile("rb").readline()
         except OSError as error:
             raise StateDirError(f"the supervisor in {state_dir} doesn't answer: {error}") from None

@@ -8,8 +8,10 @@ those who have the same of these cookies, whatever is in them. So all who are lo
 invents cookies fills no memory. What is passed is always answered rightly: a mark can only cost a hit.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import random
+from typing import Any
 
 from uncork.edge.recorded import Hindrance
 from uncork.net.loop import Loop
@@ -81,6 +83,18 @@ class Marks:
         """The same for a URL of which it is known what selects among its pages."""
         return self._of_kind(primary, inputs) or self._valid(variant_key(primary, inputs))
 
+    def told(self, keys: Iterable[bytes]) -> dict[str, dict[str, Any]]:
+        """The marks of these keys, by the key in hexadecimal: why, and for how many seconds they hold."""
+        now = self.loop.poller.now
+        found = [(key, mark) for key in keys if (mark := self._valid(key)) is not None]
+        return {
+            key.hex(): {
+                "reason": None if mark.reason is None else mark.reason.value,
+                "seconds": round(mark.until - now, 3),
+            }
+            for key, mark in found
+        }
+
     def absence(self, request: Request) -> Absence | None:
         """That the store has nothing of a URL, if it is known: then the store need not be asked."""
         absence = self._absent.get((request.scheme, request.authority, request.path))
@@ -140,6 +154,12 @@ class Marks:
     def _valid(self, key: bytes) -> Mark | None:
         mark = self._marks.get(key)
         return mark if mark is not None and mark.until > self.loop.poller.now else None
+
+
+def mark_keys(found: Found, request: Request) -> list[bytes]:
+    """The keys by which a request may be marked, that of its kind first."""
+    kind = _kind_key(found.primary, found.inputs)
+    return [*([] if kind is None else [kind]), shared_key(found, request)]
 
 
 def shared_key(found: Found, request: Request) -> bytes:

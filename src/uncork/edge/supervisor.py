@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Any
 
 from uncork import __version__
-from uncork.edge.control import ControlServer, total
+from uncork.edge.control import ControlServer, is_key, total
 from uncork.edge.origin_process import Origin, OriginFailed
 from uncork.edge.plan import BadConfiguration, Plan
 from uncork.edge.processes import Say
@@ -106,7 +106,9 @@ class Supervisor:
             (signal.SIGUSR1, self._on_reopen),
         ):
             loop.add_signal_handler(number, handler)
-        control = ControlServer(self._state_dir.listen_for_control(), {"status": self._status})
+        control = ControlServer(
+            self._state_dir.listen_for_control(), {"status": self._status, "marks": self._marks}
+        )
         await control.start()
         tasks = [asyncio.create_task(self._watchdog())]
         if self._clock is not None:
@@ -271,7 +273,14 @@ class Supervisor:
             self._internal.pop().close()
             os.unlink(self._state_dir.worker_socket(len(self._internal)))
 
-    async def _status(self) -> dict[str, Any]:
+    async def _marks(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Why workers pass what has one of these keys."""
+        given = asked.get("keys")
+        keys = [key for key in given if is_key(key)] if isinstance(given, list) else []
+        current = self._generation
+        return {"marks": [] if current is None else await current.workers.marks(keys)}
+
+    async def _status(self, asked: dict[str, Any]) -> dict[str, Any]:
         running = self._running()
         found = await asyncio.gather(*(generation.workers.snapshots() for generation in running))
         workers = [snapshot for snapshots in found for snapshot in snapshots]

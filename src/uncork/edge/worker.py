@@ -267,6 +267,11 @@ class Worker:
                     f"{error.strerror}"
                 )
 
+    def marks(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Why responses of these keys, in hexadecimal, could not be shared."""
+        pages = self.service.pages
+        return {} if pages is None else pages.fetcher.marks.told([bytes.fromhex(key) for key in keys])
+
     def snapshot(self) -> dict[str, Any]:
         found = self.service.snapshot()
         if self.origins is not None:
@@ -321,6 +326,7 @@ async def serve(setup: Setup) -> int:
         return 1
     channel.on_drain = worker.drain
     channel.on_snapshot = worker.snapshot
+    channel.on_marks = worker.marks
     channel.on_reopen = worker.reopen
     worker.listen()
     worker.tick()

@@ -171,6 +171,12 @@ class Worker:
             "snapshot": counters,
         }
 
+    async def marks(self, keys: list[str]) -> dict[str, Any]:
+        """What its marks say of these keys."""
+        if self._channel is None or self.state is not WorkerState.READY:
+            return {}
+        return await self._channel.marks(keys, SNAPSHOT_SECONDS) or {}
+
     async def _spawn(self, setup: Setup) -> tuple[Process, SupervisorChannel]:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -256,6 +262,10 @@ class Workers:
     def reopen_logs(self) -> None:
         for worker in self._workers:
             worker.reopen_logs()
+
+    async def marks(self, keys: list[str]) -> list[dict[str, Any]]:
+        """What the marks of each worker say of these keys, in hexadecimal."""
+        return await asyncio.gather(*(worker.marks(keys) for worker in self._workers))
 
     async def snapshots(self) -> list[dict[str, Any]]:
         found = await asyncio.gather(*(worker.snapshot() for worker in self._workers))

@@ -88,6 +88,15 @@ class PurgeClock:
             return Verdict.PURGED
         return Verdict.SOFT if softly else Verdict.VALID
 
+    def purged_since(self, stamp: int, slots: Iterable[int]) -> list[int]:
+        """Which of the slots of a page with that stamp were purged since, hard or softly; EVERYTHING is one
+        of every page's. For who explains: a verdict is had sooner."""
+        return [
+            slot
+            for slot in (EVERYTHING, *slots)
+            if slot < self.slots and max(self._hard[slot], self._soft[slot]) > stamp
+        ]
+
     def purge(self, slots: Iterable[int], soft: bool = False) -> int:
         """Purge every page in these slots; the new counter. Only with the lock of the clock held.
 
