@@ -276,8 +276,13 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 def test_the_control_socket_refuses_what_it_does_not_know(tmp_path: Path) -> None:
-    with serve(tmp_path), pytest.raises(StateDirError, match="say one of status"):
-        ask_supervisor(tmp_path / ".uncork", "dance")
+    place = tmp_path / ".uncork"
+    with serve(tmp_path):
+        with pytest.raises(StateDirError, match="say one of marks, status"):
+            ask_supervisor(place, "dance")
+        for keys in (7, None, "ab", ["ab", "", None, 3, "Z" * 32, "a" * 32 + "\n"]):
+            assert not any(ask_supervisor(place, "marks", keys=keys)["marks"])
+        assert ask_supervisor(place, "status")["status"]["workers"]
 
 
 def test_totals_add_what_is_a_number() -> None:

@@ -8,8 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from support.edge_client import Edge
 from support.raw_client import RawClient
+from support.recorded import cookie as cookie_of
+from support.recorded import recorded
 from support.soak import soak
 from support.web_origin import Asked, Line, WebOrigin, reply
+from uncork.pages.record import Unshared
 
 CLIENTS = 8
 # URLs that were never asked for, each second: of these nobody knows yet what selects among their pages.
@@ -38,11 +41,29 @@ BY_COOKIE = {
 SHARED = {"validated": ("Cache-Control: max-age=0", 'ETag: "shared"')}
 
 
+# What renders say that they read: a session of which nobody may see the page; a cookie by which pages differ;
+# and one that only some renders look at.
+RECORDED = ("recorded-private", "recorded-by-cookie", "recorded-now-and-then")
+
+
+def answer_recorded(asked: Asked, line: Line, kind: str) -> None:
+    """A page that tells whose cookie it shows, if it has read that."""
+    who = cookie_of(asked, "session")
+    reads = kind != "recorded-now-and-then" or random.random() < 0.5
+    unshared = Unshared.SESSION if kind == "recorded-private" and who is not None else None
+    body = f"{asked['x-nonce'] or ''}|{(who or '') if reads else 'not read'}|"
+    line.send(recorded(asked, body, inputs=["cookie:session"] if reads else [], unshared=unshared))
+
+
 def answer(asked: Asked, line: Line) -> None:
     """A page that tells for whom it was made."""
     kind = asked.path.rpartition("/")[2]
     nonce = asked["x-nonce"] or ""
     cookie = asked["cookie"] or ""
+    if kind in RECORDED:
+        time.sleep(random.choice((0.0, 0.0, 0.03)))
+        answer_recorded(asked, line, kind)
+        return
     given = {**PERSONAL, **BY_COOKIE, **SHARED}[kind]
     fields = [field.format(nonce=nonce, cookie=cookie.replace("=", "-")) for field in given]
     time.sleep(random.choice((0.0, 0.0, 0.03)))
@@ -56,7 +77,7 @@ def answer(asked: Asked, line: Line) -> None:
 
 
 def test_nobody_gets_what_is_for_another(edge3: Edge, origin: WebOrigin) -> None:
-    kinds = [*PERSONAL, *BY_COOKIE, *SHARED]
+    kinds = [*PERSONAL, *BY_COOKIE, *SHARED, *RECORDED, *RECORDED]
     seconds = soak(5)
     for place in range(int(seconds * NEW_PLACES) + 1):
         for kind in kinds:
@@ -74,7 +95,7 @@ def test_nobody_gets_what_is_for_another(edge3: Edge, origin: WebOrigin) -> None
                 kind = dice.choice(kinds)
                 nonce = f"{dice.getrandbits(64):016x}"
                 fields = {"x_nonce": nonce}
-                if kind in BY_COOKIE and dice.random() < 0.7:
+                if kind in (*BY_COOKIE, *RECORDED) and dice.random() < 0.7:
                     # As a browser that repeats itself: such requests are answered from memory.
                     fields = {}
                     place = 0
@@ -94,6 +115,10 @@ def test_nobody_gets_what_is_for_another(edge3: Edge, origin: WebOrigin) -> None
                 said = (kind, fields, response)
                 if kind in BY_COOKIE:
                     assert made_with == cookie, said
+                elif kind in RECORDED:
+                    who = cookie[8:9]
+                    assert made_with == who or (made_with == "not read" and kind == RECORDED[2]), said
+                    assert mine or "x_nonce" not in fields or kind != RECORDED[0] or not who, said
                 elif kind in PERSONAL and not kind.startswith("authorised"):
                     assert mine, said
                 # A response to a request with Authorization is for nobody else.
@@ -110,6 +135,7 @@ def test_nobody_gets_what_is_for_another(edge3: Edge, origin: WebOrigin) -> None
             one.result()
     # What may be shared was, so the store was at work.
     assert counts["session of another"] and counts["validated of another"], counts
+    assert all(counts[f"{kind} of another"] for kind in RECORDED), counts
     assert all(counts[kind] for kind in PERSONAL), counts
     workers = edge3.status(edge3.state_dir)["workers"]
     assert sum(worker["snapshot"]["hot"]["hits"] for worker in workers), "nothing came from memory"

@@ -61,3 +61,22 @@ def test_what_is_wrong_with_an_origin_is_said(text, said):
     with pytest.raises(ValueError, match="origin") as error:
         parse_origin(text)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("unix:/a", True),
+        ("http://127.0.0.1:8000", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:8000", True),
+        ("http://LOCALHOST:8000", True),
+        ("http://10.0.0.1", False),
+        ("http://[fe80::1]", False),
+        ("http://0.0.0.0", False),
+        ("http://app:8000", False),
+        ("http://localhost.example", False),
+    ],
+)
+def test_what_stays_on_this_machine(text: str, local: bool) -> None:
+    assert parse_origin(text).local is local

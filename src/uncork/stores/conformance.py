@@ -16,7 +16,7 @@ from uncork.pages.pagefile import MOST_HEAD, TooLarge
 from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request
 from uncork.stores.contract import Signpost, Store, StoredPage
-from uncork.stores.lookup import find, place
+from uncork.stores.lookup import find, learn, place
 
 Opener = Callable[[], Store]
 Check = Callable[[Opener], None]
@@ -266,6 +266,26 @@ def a_page_is_found_after_more_names_became_known(open_store: Opener) -> None:
     assert find(store, _request(b"q=1", b"sid=a")).stored is None
 
 
+def what_a_render_read_is_known_though_its_page_is_not_stored(open_store: Opener) -> None:
+    store = open_store()
+    private = _request(b"q=1", b"sid=secret")
+    found = find(store, private)
+    assert not found.known
+    learned = learn(store, private, found, [b"cookie:sid"])
+    assert learned.inputs == ((b"cookie:sid", b"sid=secret"),) and learned.key != KEY
+    for request in (_request(), _request(b"q=1"), private):
+        found = find(store, request)
+        assert found.known and found.names == (b"cookie:sid",) and found.stored is None
+    assert find(store, private).key == learned.key
+    _render(store, _request(b"q=1"), [b"query:q"])
+    again = find(store, private)
+    assert again.names == (b"cookie:sid", b"query:q") and again.stored is None
+    assert learn(store, private, again, [b"cookie:sid"]).key == again.key
+    stored = find(store, _request(b"q=1")).stored
+    assert stored is not None
+    stored.close()
+
+
 def names_of_a_later_version_are_a_miss(open_store: Opener) -> None:
     store = open_store()
     store.record(KEY, [b"moon:phase"])
@@ -306,6 +326,7 @@ CHECKS: tuple[Check, ...] = (
     a_request_finds_one_page_whatever_nobody_reads,
     a_page_keeps_to_its_own_inputs_when_names_are_lost,
     a_page_is_found_after_more_names_became_known,
+    what_a_render_read_is_known_though_its_page_is_not_stored,
     names_of_a_later_version_are_a_miss,
     what_happened_is_counted,
 )
