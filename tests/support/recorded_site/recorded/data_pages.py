@@ -1,0 +1,494 @@
+"""Pages that show data: one for each way to ask for it. All return lines, and write none.
+
+A line `@event 3 v7 …` shows a row and its version. What has no order of its own is sorted, for a page has
+to be the same bytes whenever the data is.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.contenttypes.prefetch import GenericPrefetch
+from django.contrib.sessions.models import Session
+from django.core.cache import cache, caches
+from django.db import connection, connections
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    Exists,
+    F,
+    FilteredRelation,
+    Max,
+    OuterRef,
+    Prefetch,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce, Lower, Rank
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+
+from recorded.models import (
+    Comment,
+    Country,
+    Event,
+    Mark,
+    Participation,
+    Person,
+    Place,
+    Pointer,
+    Profile,
+    Summary,
+    Topic,
+    Venue,
+    VisibleEvent,
+)
+from recorded.writes import COLOURS, KINDS, called
+
+Lines = Iterable[str]
+Page = Callable[[HttpRequest, str], Lines]
+
+PAGES: dict[str, tuple[str, Page]] = {}
+"""By name: what its keys are (a name in `keys_of`), and the page."""
+
+
+def page(keys: str) -> Callable[[Page], Page]:
+    def known(function: Page) -> Page:
+        PAGES[function.__name__] = keys, function
+        return function
+
+    return known
+
+
+def keys_of() -> dict[str, list[str]]:
+    """What a page may be asked for now, by the kind of its keys; some that there aren't as well."""
+
+    def keys(model: Any, name: str = "pk") -> list[str]:
+        return sorted(str(key) for key in model.objects.values_list(name, flat=True))
+
+    return {
+        "none": ["-"],
+        "event": [*keys(Event), "999999"],
+        "slug": [f"slug-{number}" for number in range(12)],
+        "kind": list(KINDS),
+        "colour": list(COLOURS),
+        "person": keys(Person),
+        "email": [f"p{number}@example.org" for number in range(10)],
+        "country": keys(Country),
+        "place": keys(Place),
+        "topic": keys(Topic),
+        "limit": ["20", "50", "80"],
+        "session": keys(Session),
+    }
+
+
+def show(row: Any, *more: Any) -> str:
+    if row is None:
+        return "nobody"
+    name = getattr(row, "title", None) or getattr(row, "name", None) or getattr(row, "text", "")
+    return " ".join(map(str, (f"@{called(row)} v{row.version}", name, *more)))
+
+
+# By a key
+
+
+@page("event")
+def event(request, key):
+    found = get_object_or_404(Event, pk=key)
+    yield show(found, found.kind, found.price, found.data)
+    yield f"at {show(found.place)} in {show(found.place and found.place.country)}"
+    yield from sorted(f"topic {show(topic)}" for topic in found.topics.all())
+    yield from sorted(f"with {show(person)}" for person in found.people.all())
+
+
+@page("event")
+def event_joined(request, key):
+    found = get_object_or_404(Event.objects.select_related("place__country"), pk=key)
+    yield show(found) + f" at {show(found.place)} in {show(found.place and found.place.country)}"
+
+
+@page("slug")
+def by_slug(request, key):
+    yield show(get_object_or_404(Event, slug=key))
+
+
+@page("email")
+def by_email(request, key):
+    found = get_object_or_404(Person.objects.select_related("country"), email=key)
+    yield show(found, found.id) + f" of {show(found.country)}"
+
+
+@page("person")
+def person(request, key):
+    found = get_object_or_404(Person, pk=key)
+    yield show(found, found.email)
+    yield f"about {found.profile.about}" if hasattr(found, "profile") else "says nothing"
+    yield from sorted(
+        f"role {row.role} {row.version} at {show(row.event)}"
+        for row in found.participation_set.select_related("event")
+    )
+
+
+@page("person")
+def bosses(request, key):
+    found = get_object_or_404(Person.objects.select_related("boss__boss", "profile"), pk=key)
+    boss = found.boss
+    yield show(found) + f" under {show(boss)} under {show(boss and boss.boss)}"
+    yield from sorted(show(member) for member in found.team.all())
+
+
+@page("country")
+def country(request, key):
+    found = get_object_or_404(Country, pk=key)
+    yield show(found)
+    yield from (show(place) for place in found.places.order_by("name"))
+    yield from sorted(f"mark {show(mark)}" for mark in found.marks.all())
+
+
+@page("country")
+def country_elsewhere(request, key):
+    """Countries of this name are in another database, or in none."""
+    yield from (show(row) for row in Country.objects.using("other").order_by("code"))
+    yield str(Country.objects.using("other").filter(code=key).exists())
+
+
+@page("place")
+def place(request, key):
+    found = get_object_or_404(Place, pk=key)
+    yield show(found)
+    yield f"seats {found.venue.seats}" if hasattr(found, "venue") else "no seats"
+    yield from sorted(show(comment) for comment in found.comments.all())
+    yield from (show(row) for row in found.events.order_by("starts", "pk")[:3])
+
+
+@page("place")
+def venue(request, key):
+    found = get_object_or_404(Venue.objects.select_related("country"), pk=key)
+    yield show(found, found.seats) + f" in {show(found.country)}"
+
+
+@page("topic")
+def topic(request, key):
+    found = get_object_or_404(Topic.objects.select_related("parent__parent"), pk=key)
+    yield show(found) + f" of {show(found.parent)}"
+    yield from sorted(show(child) for child in found.children.all())
+    yield from sorted(show(row) for row in Event.objects.filter(topics=key))
+
+
+@page("event")
+def comments(request, key):
+    yield from sorted(show(row) for row in get_object_or_404(Event, pk=key).comments.all())
+    kind = ContentType.objects.get_for_model(Event)
+    yield str(Comment.objects.filter(content_type=kind, object_id=key).count())
+
+
+@page("event")
+def summary(request, key):
+    found = get_object_or_404(Summary, pk=key)
+    yield f"{found.title}: {found.members}"
+
+
+@page("event")
+def deferred(request, key):
+    found = get_object_or_404(Event.objects.defer("title", "data"), pk=key)
+    yield f"{found.starts} {found.title} {found.data}"
+
+
+@page("event")
+def only(request, key):
+    found = Event.objects.only("slug", "place").filter(pk=key).first()
+    yield f"{found.slug} {show(found.place)}" if found else "none"
+
+
+@page("event")
+def in_bulk(request, key):
+    found = Event.objects.in_bulk([int(key), int(key) + 1, int(key) + 2])
+    yield from (show(found[number]) for number in sorted(found))
+
+
+@page("event")
+def values(request, key):
+    rows = Event.objects.filter(pk=key).values_list("title", "place__name", "place__country__name")
+    yield str(list(rows))
+    yield str(sorted(Participation.objects.filter(event=key).values_list("person__name", "role")))
+
+
+@page("event")
+def exists(request, key):
+    yield str(Participation.objects.filter(event=key, role="host").exists())
+    yield str(Event.objects.filter(pk=key, visible=True).exists())
+
+
+@page("event")
+def numbers(request, key):
+    yield str(Participation.objects.filter(event=key).count())
+    yield str(
+        Event.objects.filter(pk=key)
+        .annotate(members=Count("people"))
+        .values_list("members", flat=True)
+        .first()
+    )
+
+
+@page("event")
+def raw(request, key):
+    rows = Event.objects.raw("SELECT * FROM recorded_event WHERE id = %s", [key])
+    yield from (show(row, row.place_id) for row in rows)
+
+
+@page("event")
+def cursor(request, key):
+    with connection.cursor() as found:
+        found.execute(
+            "SELECT e.title, p.name FROM recorded_event e"
+            " LEFT OUTER JOIN recorded_place p ON p.id = e.place_id WHERE e.id = %s",
+            [key],
+        )
+        yield str([tuple(row) for row in found.fetchall()])
+
+
+@page("event")
+def asked_in_a_thread(request, key):
+    """Of which nobody knows whose it is."""
+    lines: list[str] = []
+
+    def ask() -> None:
+        try:
+            lines.append(show(Event.objects.filter(pk=key).first()))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    return lines
+
+
+@page("event")
+def left_alone(request, key):
+    """Rows that refer to nothing, or to what isn't there."""
+    rows = Pointer.objects.select_related("event").order_by("pk")
+    yield from (
+        show(row) + f" to {row.event_id} {show(row.event)}"
+        for row in rows.filter(Q(event=key) | Q(event=None))
+    )
+
+
+# Lists
+
+
+@page("kind")
+def by_kind(request, key):
+    rows = Event.objects.filter(kind=key).select_related("place").order_by("starts", "pk")
+    yield from (show(row) + f" at {show(row.place)}" for row in rows)
+
+
+@page("kind")
+def sliced(request, key):
+    """A page of a list. The number is asked for only where it has a meaning."""
+    rows = Event.objects.filter(kind=key).order_by("-starts", "pk")
+    start = int(request.GET["page"]) * 2 if "page" in request.GET else 0
+    yield from (show(row) for row in rows[start : start + 2])
+
+
+@page("kind")
+def extremes(request, key):
+    rows = Event.objects.filter(kind=key)
+    yield show(rows.order_by("starts", "pk").first()) + show(rows.order_by("starts", "pk").last())
+    yield str(rows.aggregate(Max("price"), Avg("starts"), total=Sum("price")))
+
+
+@page("none")
+def everything(request, key):
+    yield from (show(row, row.visible) for row in Event.objects.order_by("title"))
+
+
+@page("none")
+def visible(request, key):
+    yield from sorted(show(row) for row in VisibleEvent.objects.all())
+
+
+@page("none")
+def venues(request, key):
+    yield from (show(row, row.seats) for row in Venue.objects.order_by("name"))
+
+
+@page("none")
+def newest_comments(request, key):
+    rows = Comment.objects.order_by("-pk")[:4].prefetch_related("about")
+    yield from (show(row) + f" about {show(row.about)}" for row in rows)
+
+
+@page("none")
+def generic(request, key):
+    some = GenericPrefetch("about", [Event.objects.select_related("place"), Place.objects.all()])
+    for row in Comment.objects.order_by("pk").prefetch_related(some):
+        yield show(row) + f" about {show(row.about)}"
+
+
+@page("none")
+def marks(request, key):
+    yield from (show(row) + f" of {show(row.about)}" for row in Mark.objects.order_by("pk"))
+
+
+@page("none")
+def prefetched(request, key):
+    rows = Event.objects.order_by("pk").prefetch_related(
+        "topics__parent", Prefetch("people", Person.objects.filter(country=None), to_attr="stateless")
+    )
+    for row in rows.iterator(chunk_size=3):
+        yield show(row) + "".join(
+            sorted(f" {show(topic)}<{show(topic.parent)}" for topic in row.topics.all())
+        )
+        yield "stateless " + "".join(sorted(show(person) for person in row.stateless))
+
+
+@page("none")
+def summaries(request, key):
+    yield from (f"{row.event_id} {row.members}" for row in Summary.objects.order_by("event_id"))
+
+
+# Conditions
+
+
+@page("colour")
+def by_colour(request, key):
+    yield from (show(row) for row in Event.objects.filter(data__colour=key).order_by("pk"))
+
+
+@page("country")
+def through_relations(request, key):
+    rows = Event.objects.filter(Q(people__country=key) | Q(place__country=key)).distinct().order_by("pk")
+    yield from (show(row) for row in rows)
+
+
+@page("country")
+def subquery(request, key):
+    rows = Event.objects.filter(place__in=Place.objects.filter(country=key)).order_by("pk")
+    yield from (show(row) for row in rows)
+    yield str(Person.objects.exclude(events__place__country=key).count())
+
+
+@page("country")
+def outer_reference(request, key):
+    hosts = Participation.objects.filter(event=OuterRef("pk"), role="host", person__country=key)
+    name = Participation.objects.filter(event=OuterRef("pk")).order_by("pk").values("person__name")[:1]
+    rows = Event.objects.annotate(hosted=Exists(hosts), first=Subquery(name)).order_by("pk")
+    yield from (show(row, row.hosted, row.first) for row in rows)
+
+
+@page("person")
+def union(request, key):
+    mine = Event.objects.filter(people=key).values_list("title", "version")
+    teams = Event.objects.filter(people__boss=key).values_list("title", "version")
+    yield str(sorted(mine.union(teams)))
+    yield str(sorted(mine.intersection(teams)))
+
+
+@page("limit")
+def compared(request, key):
+    rows = Event.objects.filter(price__gt=key).exclude(place__name__startswith="n1").order_by("pk")
+    yield from (show(row) for row in rows)
+    yield str(Event.objects.filter(price__lt=F("starts")).count())
+
+
+@page("topic")
+def grouped(request, key):
+    rows = Topic.objects.filter(parent=key).annotate(many=Count("events"), dear=Sum("events__price"))
+    yield from sorted(show(row, row.many, row.dear) for row in rows)
+    yield str(
+        sorted(
+            Event.objects.filter(topics=key).values_list("kind").annotate(many=Count("pk")).order_by("kind")
+        )
+    )
+
+
+@page("kind")
+def ranked(request, key):
+    rank = Window(Rank(), order_by=[F("price").desc(), F("pk").asc()])
+    rows = Event.objects.filter(kind=key).annotate(rank=rank).order_by("pk")
+    yield from (show(row, row.rank) for row in rows)
+
+
+@page("country")
+def filtered_relation(request, key):
+    rows = Place.objects.annotate(
+        dear=FilteredRelation("events", condition=Q(events__price__gt=50)), title=F("dear__title")
+    )
+    yield from sorted(f"{row.name} {row.title}" for row in rows.filter(country=key))
+
+
+@page("kind")
+def expressions(request, key):
+    rows = Event.objects.annotate(
+        cost=Case(When(price__gt=50, then=Value("dear")), default=Value("cheap")),
+        where=Coalesce("place__name", Value("nowhere")),
+        lower=Lower("title"),
+        comments_on_it=RawSQL(
+            "(SELECT count(*) FROM recorded_comment c WHERE c.object_id = recorded_event.id)", []
+        ),
+    )
+    for row in rows.filter(kind=key).order_by("pk"):
+        yield f"{row.lower} {row.cost} {row.where} {row.comments_on_it}"
+
+
+@page("kind")
+def extra(request, key):
+    rows = Event.objects.extra(
+        select={
+            "members": "SELECT count(*) FROM recorded_participation p WHERE p.event_id = recorded_event.id"
+        },
+        where=["kind = %s"],
+        params=[key],
+    )
+    yield from sorted(show(row, row.members) for row in rows)
+
+
+@page("topic")
+def through_many(request, key):
+    rows = Person.objects.filter(events__topics=key, participation__role="host").distinct()
+    yield from sorted(show(row) for row in rows)
+    yield str(Profile.objects.filter(person__events__topics=key).distinct().count())
+
+
+@page("none")
+def counted(request, key):
+    yield str([model.objects.count() for model in (Event, Person, Comment, Profile, Country)])
+    yield str(Event.topics.through.objects.count())
+
+
+# What comes from elsewhere than the database
+
+
+@page("topic")
+def cached(request, key):
+    """What the cache that all processes share has of a topic, for pages of several colours."""
+
+    def made() -> list[str]:
+        rows = Event.objects.filter(topics=key).select_related("place").order_by("pk")
+        return [show(row) + f" at {show(row.place)}" for row in rows]
+
+    if "colour" in request.GET:
+        yield request.GET["colour"]
+    yield from caches["shared"].get_or_set(f"topic-{key}", made)
+
+
+@page("event")
+def cached_by_version(request, key):
+    """What a process has made of this version of an event is good for ever."""
+    found = Event.objects.filter(pk=key).first()
+    if found is None:
+        raise Http404
+    yield cache.get_or_set(f"event-{key}-{found.version}", lambda: f"{key} of version {found.version}")
+
+
+CONCURRENT = frozenset(PAGES) - {"cached"}
+"""Those that don't go wrong by themselves when somebody writes meanwhile: whoever puts into a shared cache
+what he has read before may put it there after another has forgotten it."""
