@@ -9,7 +9,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from support.postgres import DATABASE, USER, Postgres
 from support.raw_client import RawClient
+from support.recorder_mutants import Mutant, mutated_program, mutated_settings
 from support.sites import state_of
 from support.uncork_process import REAL, Uncork, clean_environment
 
@@ -49,6 +50,7 @@ class Site:
     uncork: Uncork
     directory: Path
     environment: dict[str, str]
+    """Of its other processes."""
 
     @property
     def state(self) -> Path:
@@ -69,12 +71,16 @@ def recorded_site(
     workers: int,
     postgres: Postgres | None = None,
     application: str = "recorded.wsgi:application",
-    settings: str = "recorded.settings",
-    program: Sequence[str] = REAL,
-    path: Sequence[Path] = (),
+    mutant: Mutant | None = None,
 ) -> Iterator[Site]:
-    """Make its data anew and serve it. `settings` are those of the origin; `path`: where else modules are."""
-    paths = [PROJECT, *path, PROJECT.parent.parent, *filter(None, [os.environ.get("PYTHONPATH")])]
+    """Make its data anew and serve it, with the rule broken that the mutant breaks."""
+    program, settings, beside = REAL, "recorded.settings", "recorded.settings_beside"
+    if mutant is not None and mutant.edge:
+        program = mutated_program(mutant.name)
+    elif mutant is not None:
+        mutated_settings(directory, mutant.name)
+        settings = beside = "mutated_settings"
+    paths = [PROJECT, directory, PROJECT.parent.parent, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "RECORDED_DIR": str(directory),
@@ -82,18 +88,19 @@ def recorded_site(
     }
     if postgres is not None:
         environment["RECORDED_PG"] = f"{postgres.socket_dir}:{_new_database(postgres)}"
-    _manage("prepare", environment)
+    site = {**environment, "DJANGO_SETTINGS_MODULE": beside}
+    _manage("prepare", site)
     arguments = (
         *("serve", application, "--bind", "127.0.0.1:0", "--workers", str(workers)),
         *("--origin-workers", "2", "--origin-threads", "2"),
     )
     served = {**environment, "DJANGO_SETTINGS_MODULE": settings}
     with Uncork(*arguments, cwd=PROJECT, program=program, environment=served) as uncork:
-        yield Site(uncork, directory, environment)
+        yield Site(uncork, directory, site)
 
 
 def _manage(command: str, environment: dict[str, str]) -> None:
-    done = subprocess.run(_command(command), **_beside(environment), capture_output=True, timeout=120)
+    done = subprocess.run(_command(command), **_in(environment), capture_output=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -101,10 +108,9 @@ def _command(name: str) -> list[str]:
     return [sys.executable, str(PROJECT / "manage.py"), name]
 
 
-def _beside(environment: dict[str, str]) -> dict[str, Any]:
+def _in(environment: dict[str, str]) -> dict[str, Any]:
     """What a process of the project gets that Uncork didn't start."""
-    settings = "recorded.settings_beside"
-    return {"cwd": PROJECT, "env": clean_environment(**environment, DJANGO_SETTINGS_MODULE=settings)}
+    return {"cwd": PROJECT, "env": {**clean_environment(), **environment}}
 
 
 def _new_database(postgres: Postgres) -> str:
@@ -123,7 +129,7 @@ class Writer:
     def __init__(self, site: Site) -> None:
         self.process = subprocess.Popen(
             _command("writer"),
-            **_beside({**site.environment}),
+            **_in(site.environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -145,7 +145,7 @@ def write(seed: int) -> dict[str, Any]:
             what += " (undone)"
         except DatabaseError as error:
             # What came before it, without a transaction, is done all the same.
-            what += f" ({type(error).__name__}: {error})"
+            what += f" ({type(error).__name__}: {str(error).splitlines()[0]})"
         return {"rows": made.rows, "what": what, "pid": os.getpid()}
 
 
