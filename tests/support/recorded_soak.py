@@ -9,6 +9,7 @@ import fcntl
 import json
 import random
 import re
+import struct
 import threading
 import time
 from collections import Counter, deque
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from support.raw_client import Broken, RawClient, Response
@@ -391,7 +393,23 @@ def is_hit(response: Response) -> bool:
 
 
 def settle(site: Site) -> None:
-    """Wait until the purges of writers that were killed are done."""
+    """Wait until what killed writers had noted is purged, and purged again: their database may have committed
+    after the first time."""
+    until = time.monotonic() + PATIENCE
+    while any(_is_open(path) for path in (site.state / "pending").glob("*")):
+        assert time.monotonic() < until, "nobody settles what dead writers left"
+        time.sleep(0.05)
+
+
+def _is_open(note: Path) -> bool:
+    """Whether a note of `uncork.purging.pending` is a dead process's, and not settled twice."""
+    try:
+        with open(note, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _, _, count, found, due = struct.unpack("=5Q", file.read(40))
+    except (FileNotFoundError, BlockingIOError, struct.error):
+        return False
+    return bool(count) and due - found <= 1
 
 
 def _parameters(target: str, dice: random.Random) -> Iterator[str]:

@@ -4,6 +4,7 @@ A mutant of the origin is applied in each process of the site when Django is set
 `mutated_settings` writes for it; one of the edge in each worker, by `support.mutated_worker`.
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -179,3 +180,47 @@ def cached_values_carry_nothing() -> None:
 def names_are_forgotten() -> None:
     """A page is looked for by what the last render of its URL read, not by what any ever did."""
     replace("uncork.stores.lookup", "union", lambda original: lambda known, new: original((), new))
+
+
+@mutant(edge=True)
+def cookies_select_nothing() -> None:
+    """All visitors get the page of the first."""
+    drop("uncork.pages.keys", "_cookies")
+
+
+@mutant(edge=True, always=True)
+def stamped_when_stored() -> None:
+    """A page is as new as its last byte, not as what was read for its first."""
+
+    def late(original: Any) -> Any:
+        def _open(self: Any, *arguments: Any) -> Any:
+            return original(self, *arguments[:-1], self.table.clock.stamp())
+
+        return _open
+
+    replace("uncork.edge.fetching", "Fetcher._open", late)
+
+
+@mutant(edge=True)
+def what_is_for_one_request_is_stored() -> None:
+    """The record's reason against it is not heeded."""
+
+    def shared(original: Any) -> Any:
+        def parse_record(*arguments: Any) -> Any:
+            record = original(*arguments)
+            return record and dataclasses.replace(record, unshared=None)
+
+        return parse_record
+
+    replace("uncork.edge.recorded", "parse_record", shared)
+
+
+@mutant(edge=True)
+def a_purged_page_is_valid() -> None:
+    """Nobody looks at the clock."""
+
+    def always(original: Any) -> Any:
+        verdict = import_module("uncork.pages.clock").Verdict
+        return lambda self, stamp, slots: verdict.VALID
+
+    replace("uncork.pages.clock", "PurgeClock.verdict", always)
