@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from support.recorded_project import recorded_site
-from support.recorded_soak import Soak, Wrong
+from support.recorded_reads import Wrong
+from support.recorded_soak import Soak
 from support.recorder_mutants import MUTANTS
 from support.soak import FACTOR
 

@@ -12,7 +12,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from recorded import writes
-from recorded.data_pages import CONCURRENT, PAGES, keys_of
+from recorded.data_pages import PAGES, keys_of
+from recorded.list_pages import CONCURRENT
 from recorded.visitor_pages import VISITS
 
 
