@@ -49,6 +49,7 @@ class Soak:
         """The acknowledged version of each row; None: it is gone."""
         self.last: deque[str] = deque(maxlen=25)
         self.writer = Writer(site)
+        self._killed = False
         self._lock = threading.Lock()
         self._number = seed * 1000
 
@@ -120,7 +121,8 @@ class Soak:
     # While somebody writes
 
     def _burst(self) -> None:
-        self.writer.ask("forget")
+        while self._tell("forget") is None:
+            pass
         over = threading.Event()
         dice = random.Random(self.dice.random())
         many = dice.choice((1, 1, 2, 4, 8))
@@ -220,13 +222,17 @@ class Soak:
     def _write_beside(self, many: int) -> None:
         for _ in range(many):
             seed = self._next_write()
-            done = self.writer.ask(str(seed))
-            if done is None:
-                self.writer.end()
-                self.writer = Writer(self.site)
-            else:
+            if (done := self._tell(str(seed))) is not None:
                 self._acknowledge(seed, done)
             time.sleep(self.dice.expovariate(60))
+
+    def _tell(self, line: str) -> dict[str, Any] | None:
+        """Have the process beside do something. None: it had been killed, or was meanwhile."""
+        answer = self.writer.ask(line)
+        if answer is None:
+            self.writer.end()
+            self.writer = Writer(self.site)
+        return answer
 
     def _kill(self, seed: float) -> None:
         """Without a word, at a random instant."""
@@ -243,6 +249,7 @@ class Soak:
                         kill(int(origin.ask("/").body))
                 except (Broken, OSError):
                     return
+        self._killed = True
         self.counts["kills"] += 1
 
     # At rest
@@ -253,6 +260,12 @@ class Soak:
         with open(self.site.directory / "rest", "ab") as rest:
             fcntl.flock(rest, fcntl.LOCK_EX)
             settle(self.site)
+            if (
+                self._killed
+            ):  # it may have been between a file's change and its purge, which nothing holds together
+                self._killed = False
+                while self._tell("files") is None:
+                    pass
             yield
 
     def _check(self, burst: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -21,6 +22,7 @@ from recorded.models import (
     Topic,
     Venue,
 )
+from uncork import purge
 
 
 def save_event(made: Write) -> None:
@@ -342,15 +344,16 @@ def other_database(made: Write) -> None:
 
 
 def file(made: Write) -> None:
-    """What no database knows of."""
-    from uncork import purge
-
+    """What no database knows of, and no transaction takes back."""
+    if connection.in_atomic_block:
+        raise Undone
     number = made.dice.randrange(FILES)
     name = settings.BASE_DIR / f"file-{number}"
     beside = name.with_name(made.name())
     beside.write_text(made.name())
-    os.replace(beside, name)
-    purge(f"file-{number}")
+    with transaction.atomic() if made.dice.random() < 0.5 else nullcontext():
+        os.replace(beside, name)
+        purge(f"file-{number}")
 
 
 SIMPLE: tuple[Callable[[Write], None], ...] = (
