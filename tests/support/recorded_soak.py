@@ -148,9 +148,11 @@ class Soak:
         targets = [target for target, concurrent in self.pages.items() if concurrent]
         hot = dice.sample(self.recent, min(12, len(self.recent))) or targets
         hot = [target for target in hot if self.pages[target]]
+        slow = [target for target in targets if "/slowly/" in target]
         with self.site.edge() as client:
             while not over.is_set():
-                ask = self.random_ask(dice.choice(hot if hot and dice.random() < 0.7 else targets), dice)
+                some = dice.choices((hot or targets, targets, slow), (7, 2, 1))[0]
+                ask = self.random_ask(dice.choice(some), dice)
                 known = self._snapshot()
                 try:
                     response = ask.by(client)

@@ -6,6 +6,8 @@ A mutant of the origin is applied in each process of the site when Django is set
 
 import dataclasses
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -121,18 +123,6 @@ def a_parameter_is_not_recorded() -> None:
 # What a render reads of the data
 
 
-@mutant(always=True)
-def which_rows_there_are_is_not_recorded() -> None:
-    """A list lacks what was added to it."""
-    drop("uncork.django.recording", "Recording.read_existence")
-
-
-@mutant()
-def columns_are_not_recorded() -> None:
-    """A condition that other rows meet now."""
-    drop("uncork.django.recording", "Recording.read_columns")
-
-
 @mutant()
 def whole_tables_are_not_recorded() -> None:
     """What came from queries of which only the tables are known."""
@@ -180,6 +170,176 @@ def cached_values_carry_nothing() -> None:
     drop("uncork.django.caches", "_carry")
 
 
+@mutant()
+def what_the_project_names_is_not_recorded() -> None:
+    """`depends_on` has no effect."""
+    drop("uncork.django.recording", "Recording.depends_on")
+
+
+# The rules of queries
+
+
+@mutant(always=True)
+def rows_that_came_back_are_not_recorded() -> None:
+    """Only constants count."""
+    drop("uncork.django.queries", "_returned")
+
+
+@mutant()
+def any_condition_is_a_conjunction() -> None:
+    """`a OR b` counts as `a AND b`, and `NOT a` as `a`."""
+    drop("uncork.django.readrules", "is_conjunction", True)
+
+
+@mutant()
+def joins_go_both_ways() -> None:
+    """What the right side of a LEFT JOIN is held to, its left side is."""
+
+    def inner(original: Any) -> Any:
+        def _spread(found: Any, held: Any) -> None:
+            edges = found.edges
+            found.edges = [dataclasses.replace(edge, inner=True) for edge in edges]
+            original(found, held)
+            found.edges = edges
+
+        return _spread
+
+    replace("uncork.django.readrules", "_spread", inner)
+
+
+@mutant()
+def conditions_on_what_is_looked_up_are_nothing() -> None:
+    """A row that is not in the result counts for nothing, though it may come to be."""
+    drop("uncork.django.readreturned", "_asked", set())
+
+
+@mutant()
+def texts_read_nothing() -> None:
+    """SQL that the ORM didn't make."""
+    drop("uncork.django.queries", "_record")
+
+
+@mutant()
+def views_are_tables() -> None:
+    """What is behind a view of the database isn't looked at."""
+    replace(
+        "uncork.django.catalog",
+        "Catalog._behind",
+        lambda original: lambda self, relation, within: frozenset(relation.name[-1:]),
+    )
+
+
+# What is written
+
+
+@mutant(always=True)
+def values_before_purge_nothing() -> None:
+    """Who found a row by its old value finds it for ever."""
+
+    def only_after(original: Any) -> Any:
+        tag = import_module("uncork.pages.tags").row_tag
+        spelling = import_module("uncork.django.columns").spelling
+
+        def changed(columns: Any, pairs: Any) -> Any:
+            tags = original(columns, pairs)
+            table = columns.table.encode()
+            for before, after in pairs:
+                for at in columns.tracked:
+                    value = spelling(before[at])
+                    if value is not None and before[at] != after[at]:
+                        old = tag(table, columns.names[at].encode(), value)
+                        tags = {one for one in tags if one != old and not one.startswith(old + b"~")}
+            return tags
+
+        return changed
+
+    replace("uncork.django.writes", "changed", only_after)
+
+
+@mutant()
+def what_comes_or_goes_purges_nothing() -> None:
+    """Rows that are inserted and deleted."""
+    drop("uncork.django.writes", "came_or_went", set())
+
+
+@mutant()
+def what_changes_purges_nothing() -> None:
+    """Rows that are updated, where they were looked at."""
+    drop("uncork.django.writes", "changed", set())
+
+
+@mutant()
+def what_nobody_looked_at_purges_nothing() -> None:
+    """Upserts, and SQL that the ORM didn't make."""
+    for module in ("writes", "statements"):
+        drop(f"uncork.django.{module}", "blind", frozenset())
+
+
+@mutant()
+def a_savepoint_that_is_kept_is_forgotten() -> None:
+    """What was written in it is dropped when it is released."""
+
+    def forgetting(original: Any) -> Any:
+        def release(self: Any, savepoint: str) -> None:
+            self.undo(savepoint)
+            original(self, savepoint)
+
+        return release
+
+    replace("uncork.django.transactions", "Pending.release", forgetting)
+
+
+@mutant()
+def a_savepoint_undoes_all() -> None:
+    """What was written before it is dropped as well."""
+
+    def all_of_it(original: Any) -> Any:
+        def undo(self: Any, savepoint: str) -> Any:
+            done = original(self, savepoint)
+            for collected in self.stack:
+                collected.tables.clear()
+                collected.others.clear()
+            return done
+
+        return undo
+
+    replace("uncork.django.transactions", "Pending.undo", all_of_it)
+
+
+@mutant()
+def purged_before_the_commit() -> None:
+    """Who renders in between gets the old data, and a page that nobody will purge."""
+
+    def early(original: Any) -> Any:
+        transactions = import_module("uncork.django.transactions")
+
+        def _committing(pending: Any, act: Any) -> Any:
+            if tags := pending.tags():
+                transactions.purge(tags)
+                time.sleep(0.05)
+            done = act()
+            pending.clear()
+            return done
+
+        return _committing
+
+    replace("uncork.django.transactions", "_committing", early)
+
+
+@mutant()
+def purged_a_little_later() -> None:
+    """When the writer was told already that it is done."""
+
+    def late(original: Any) -> Any:
+        def purge(tags: Any) -> bool:
+            threading.Timer(0.1, original, [list(tags)]).start()
+            return True
+
+        return purge
+
+    replace("uncork.django.transactions", "purge", late)
+
+
 # The edge
 
 
@@ -197,7 +357,7 @@ def cookies_select_nothing() -> None:
     drop("uncork.pages.keys", "_cookies")
 
 
-@mutant(edge=True, always=True)
+@mutant(edge=True)
 def stamped_when_stored() -> None:
     """A page is as new as its last byte, not as what was read for its first."""
 

@@ -1,6 +1,8 @@
 """Pages that show several rows, found by all kinds of conditions; and what comes from elsewhere than the
 database."""
 
+import time
+
 from django.contrib.contenttypes.prefetch import GenericPrefetch
 from django.core.cache import cache, caches
 from django.db.models import (
@@ -69,6 +71,14 @@ def everything(request, key):
     yield from (show(row, row.visible) for row in Event.objects.order_by("title"))
 
 
+@page("kind")
+def slowly(request, key):
+    """Whatever is written meanwhile, is written after it was read."""
+    lines = [show(row, row.starts) for row in Event.objects.filter(kind=key).order_by("title")]
+    time.sleep(0.03)
+    return lines
+
+
 @page("none")
 def visible(request, key):
     yield from sorted(show(row) for row in VisibleEvent.objects.all())
@@ -120,6 +130,16 @@ def summaries(request, key):
 @page("colour")
 def by_colour(request, key):
     yield from (show(row) for row in Event.objects.filter(data__colour=key).order_by("pk"))
+
+
+@page("kind")
+def either(request, key):
+    yield from (show(row) for row in Event.objects.filter(Q(kind=key) | Q(visible=False)).order_by("pk"))
+
+
+@page("kind")
+def neither(request, key):
+    yield from (show(row) for row in Event.objects.exclude(kind=key).exclude(visible=False).order_by("pk"))
 
 
 @page("country")
