@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.syndication.views import Feed
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed
@@ -27,9 +27,9 @@ class NewestEvents(Feed):
 
     def items(self, topic: Topic | None = None) -> "QuerySet[Event]":
         events = topic.events if topic else Event.objects
-        return (
-            events.select_related("organisation").prefetch_related("topics").order_by("-created", "-pk")[:30]
-        )
+        shown = events.for_lines("title", "description", "created", "updated")
+        topics = Prefetch("topics", Topic.objects.only("name"))
+        return shown.prefetch_related(topics).order_by("-created", "-pk")[:30]
 
     def item_title(self, item: Event) -> str:
         return f"{item.name}: {item.title}"
@@ -53,7 +53,7 @@ class NewestEventsAtom(NewestEvents):
 
 class TopicFeed(NewestEvents):
     def get_object(self, request: HttpRequest, **arguments: Any) -> Topic:
-        topic = get_or_404(Topic.objects.all(), arguments["pk"])
+        topic = get_or_404(Topic.objects.only("name", "slug"), arguments["pk"])
         depends_on(request, topic, "events", "topics")
         return topic
 

@@ -58,6 +58,12 @@ class Discipline(models.TextChoices):
     HUMANITIES = "humanities", "Humanities & education"
 
 
+class TopicQuerySet(models.QuerySet["Topic"]):
+    def for_chips(self) -> "TopicQuerySet":
+        """All that a link to a topic shows, and not how many events there are."""
+        return self.only("name", "slug", "discipline")
+
+
 class Topic(models.Model):
     name = models.CharField(max_length=120, unique=True)
     slug = models.SlugField(max_length=120, db_index=False, editable=False)
@@ -65,6 +71,8 @@ class Topic(models.Model):
     summary = models.TextField(blank=True)
     events_count = models.PositiveIntegerField(default=0, editable=False)
     updated = models.DateTimeField(auto_now=True, db_index=True)  # sitemap
+
+    objects = TopicQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -132,6 +140,12 @@ class Organisation(InCountry, models.Model):
         return "".join(word[0] for word in self.name.split() if word[0].isupper())[:3]
 
 
+class PersonQuerySet(models.QuerySet["Person"]):
+    def for_lists(self) -> "PersonQuerySet":
+        """All that a list shows of somebody: the name, and where they work."""
+        return self.select_related("organisation").only("given", "family", "slug", "organisation__name")
+
+
 class Person(models.Model):
     given = models.CharField("given names", max_length=60)
     family = models.CharField("family name", max_length=60)
@@ -155,6 +169,8 @@ class Person(models.Model):
     bio = models.TextField(blank=True)
     events_count = models.PositiveIntegerField(default=0, editable=False)
     updated = models.DateTimeField(auto_now=True, db_index=True)  # sitemap
+
+    objects = PersonQuerySet.as_manager()
 
     class Meta:
         ordering = ("family_key", "pk")
@@ -211,7 +227,14 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def for_cards(self) -> "EventQuerySet":
         """All that a card of an event shows, and nothing of what only its own page does."""
-        return self.select_related("organisation").defer("description", "keywords", "venue", "website")
+        return self.for_lines("title", "kind", "ends", "deadline", "country")
+
+    def for_lines(self, *more: str) -> "EventQuerySet":
+        """What a line about an event shows: its name, city and year, and these fields."""
+        return self.only("acronym", "slug", "starts", "city", *more)
+
+    def with_topics(self) -> "EventQuerySet":
+        return self.prefetch_related(models.Prefetch("topics", Topic.objects.for_chips()))
 
 
 class Event(InCountry, models.Model):

@@ -19,10 +19,22 @@ from eventseer.cachetags import depends_on, public, series
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _SHOWN_OF_A_SHELF = 40
 
+# A page loads the columns that it shows, and is made anew when one of these changes: not when a count does,
+# that it has no use for, or the time of the latest edit.
+SHOWN_OF_AN_EVENT = (
+    *("acronym", "title", "slug", "kind", "starts", "ends", "deadline", "notification"),
+    *("city", "country", "venue", "website", "description", "organisation__name", "organisation__slug"),
+)
+_SHOWN_OF_A_PERSON = (
+    *("given", "family", "slug", "position", "homepage", "bio"),
+    *("organisation__name", "organisation__slug", "topic__name", "topic__slug", "topic__discipline"),
+)
+_SHOWN_OF_A_MEMBER = ("person__given", "person__family", "person__slug", "person__organisation__name")
+
 
 def get_or_404(rows: "QuerySet[Any]", pk: int) -> Any:
     """As Django's own, with a message for people."""
-    found = rows.filter(pk=pk).first()
+    found = rows.filter(pk=pk).order_by("pk").first()
     if found is None:
         raise Http404(f"There is no {rows.model._meta.verbose_name} {pk}.")
     return found
@@ -38,10 +50,13 @@ def home(request: HttpRequest) -> HttpResponse:
     today = timezone.localdate()
     soon = Q(events__deadline__range=(today, today + timedelta(days=60)))
     context = {
-        "deadlines": Event.objects.for_cards().open(today).prefetch_related("topics")[:10],
-        "newest": Event.objects.for_cards().order_by("-created", "-pk").prefetch_related("topics")[:6],
-        "hot_topics": Topic.objects.filter(soon).annotate(calls=Count("pk")).order_by("-calls", "name")[:18],
-        "people": Person.objects.select_related("organisation").order_by("-events_count", "pk")[:8],
+        "deadlines": Event.objects.for_cards().with_topics().open(today)[:10],
+        "newest": Event.objects.for_cards().order_by("-created", "-pk")[:6],
+        "hot_topics": Topic.objects.for_chips()
+        .filter(soon)
+        .annotate(calls=Count("pk"))
+        .order_by("-calls", "name")[:18],
+        "people": Person.objects.for_lists().order_by("-events_count", "pk")[:8],
         "numbers": (
             ("events", Event.objects.count(), "events"),
             ("people", Person.objects.count(), "people"),
@@ -67,7 +82,7 @@ def event_list(request: HttpRequest) -> HttpResponse:
             events = Event.objects.past(today)
         case _:
             events = Event.objects.order_by("-starts", "-pk")
-    topic = Topic.objects.filter(pk=number(request, "topic") or 0).first()
+    topic = Topic.objects.only("name").filter(pk=number(request, "topic") or 0).first()
     year = number(request, "year")
     country = request.GET.get("country", "")
     if topic is not None:
@@ -76,7 +91,8 @@ def event_list(request: HttpRequest) -> HttpResponse:
         events = events.filter(starts__year=year)
     if country in COUNTRIES:
         events = events.filter(country=country)
-    page = page_of(request, events.for_cards().prefetch_related("topics"), 25)
+    page = page_of(request, events.for_cards().with_topics(), 25)
+    largest = Topic.objects.only("name").order_by("-events_count")[:100]
     context = {
         "page": page,
         "when": when,
@@ -85,7 +101,7 @@ def event_list(request: HttpRequest) -> HttpResponse:
         "topic": topic,
         "year": year,
         "country": country,
-        "topics": sorted({*Topic.objects.order_by("-events_count")[:100], *filter(None, [topic])}, key=str),
+        "topics": sorted({*largest, *filter(None, [topic])}, key=str),
         "years": _years(),
         "countries": COUNTRIES,
     }
@@ -102,17 +118,19 @@ def _years() -> range:
 
 @public
 def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
-    event = get_or_404(Event.objects.select_related("organisation"), pk)
+    event = get_or_404(Event.objects.select_related("organisation").only(*SHOWN_OF_AN_EVENT), pk)
     depends_on(request, event)
     if slug != event.slug:
         return redirect(event, permanent=True)
-    topics = list(event.topics.all())
-    roles = list(event.roles.select_related("person__organisation"))
+    topics = list(event.topics.for_chips())
+    roles = list(
+        event.roles.select_related("person__organisation").only("event", "kind", *_SHOWN_OF_A_MEMBER)
+    )
     groups: dict[str, list[Role]] = {}
     for role in roles:
         groups.setdefault(role.get_kind_display(), []).append(role)
     editions = list(
-        Event.objects.for_cards().filter(acronym=event.acronym).exclude(pk=event.pk).order_by("-starts")
+        Event.objects.for_lines().filter(acronym=event.acronym).exclude(pk=event.pk).order_by("-starts")
     )
     related = _related(event, topics)
     context = {
@@ -122,8 +140,8 @@ def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         "people_count": len({role.person_id for role in roles}),
         "editions": editions,
         "related": related,
-        "comments": event.comments.all(),
-        "attachments": event.attachments.all(),
+        "comments": event.comments.defer("user"),
+        "attachments": event.attachments.defer("user", "created"),
         "form": CommentForm(),
     }
     people = [role.person for role in roles]
@@ -141,13 +159,13 @@ def _related(event: Event, topics: list[Topic]) -> list[Event]:
         .annotate(shared=Count("pk"), starts=Min("event__starts"))
         .order_by("-shared", "starts", "event_id")[:6]
     )
-    found = Event.objects.for_cards().in_bulk([row["event_id"] for row in shared])
+    found = Event.objects.for_lines("title").in_bulk([row["event_id"] for row in shared])
     return [found[row["event_id"]] for row in shared]
 
 
 @public
 def people(request: HttpRequest) -> HttpResponse:
-    context = {"people": Person.objects.select_related("organisation").order_by("-events_count", "pk")[:60]}
+    context = {"people": Person.objects.for_lists().order_by("-events_count", "pk")[:60]}
     depends_on(request, "people", "organisations")
     return render(
         request, "events/people.html", context | {"count": Person.objects.count(), "alphabet": _ALPHABET}
@@ -160,7 +178,7 @@ def people_by_letter(request: HttpRequest, start: str) -> HttpResponse:
         chosen = Person.objects.filter(Q(family_key__lt="a") | Q(family_key__gte="{"))
     else:
         chosen = Person.objects.filter(prefix("family_key", start))
-    page = page_of(request, chosen.select_related("organisation").order_by("family_key", "pk"), 120)
+    page = page_of(request, chosen.for_lists().order_by("family_key", "pk"), 120)
     seconds = [start[0] + letter for letter in _ALPHABET] if start != "other" else []
     depends_on(request, "people", "organisations")
     context = {"page": page, "start": start, "alphabet": _ALPHABET, "seconds": seconds}
@@ -169,12 +187,12 @@ def people_by_letter(request: HttpRequest, start: str) -> HttpResponse:
 
 @public
 def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
-    person = get_or_404(Person.objects.select_related("organisation", "topic"), pk)
+    person = get_or_404(Person.objects.select_related("organisation", "topic").only(*_SHOWN_OF_A_PERSON), pk)
     depends_on(request, person)
     if slug != person.slug:
         return redirect(person, permanent=True)
     # The two hundred latest; nobody serves on more, except by mistake.
-    events = list(person.events.for_cards().distinct().order_by("-starts", "-pk")[:200])
+    events = list(person.events.for_lines("title", "ends").distinct().order_by("-starts", "-pk")[:200])
     kinds: dict[int, list[str]] = {}
     for role in person.roles.filter(event__in=events):
         kinds.setdefault(role.event_id, []).append(role.get_kind_display())
@@ -188,7 +206,7 @@ def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         .annotate(times=Count("event_id", distinct=True))
         .order_by("-times", "person_id")[:24]
     )
-    found = Person.objects.select_related("organisation").in_bulk([row["person_id"] for row in together])
+    found = Person.objects.for_lists().in_bulk([row["person_id"] for row in together])
     colleagues = [(found[row["person_id"]], row["times"]) for row in together]
     depends_on(request, person.organisation, person.topic, *events)
     depends_on(request, *found.values(), *employers(found.values()))
@@ -204,9 +222,8 @@ def topic_list(request: HttpRequest) -> HttpResponse:
     shelves = []
     for shelf in Discipline:
         if shelf.value in counts and (chosen not in Discipline.values or chosen == shelf.value):
-            largest = (
-                Topic.objects.filter(discipline=shelf).defer("summary").order_by("-events_count", "name")
-            )
+            topics = Topic.objects.filter(discipline=shelf).order_by("-events_count", "name")
+            largest = topics.only("name", "slug", "discipline", "events_count")
             most = None if chosen == shelf.value else _SHOWN_OF_A_SHELF
             shelves.append((shelf, sorted(largest[:most], key=str), counts[shelf.value]))
     depends_on(request, "topics")
@@ -216,7 +233,7 @@ def topic_list(request: HttpRequest) -> HttpResponse:
 
 @public
 def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
-    topic = get_or_404(Topic.objects.all(), pk)
+    topic = get_or_404(Topic.objects.only("name", "slug", "discipline", "summary"), pk)
     depends_on(request, topic)
     if slug != topic.slug:
         return redirect(topic, permanent=True)
@@ -224,8 +241,9 @@ def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     context = {
         "topic": topic,
         "page": page,
-        "people": topic.people.select_related("organisation").order_by("-events_count", "pk")[:16],
-        "neighbours": Topic.objects.filter(discipline=topic.discipline)
+        "people": Person.objects.for_lists().filter(topic=topic).order_by("-events_count", "pk")[:16],
+        "neighbours": Topic.objects.for_chips()
+        .filter(discipline=topic.discipline)
         .exclude(pk=pk)
         .order_by("-events_count")[:12],
         "open_calls": topic.events.filter(deadline__gte=timezone.localdate()).count(),
@@ -237,7 +255,9 @@ def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 @public
 def organisation_list(request: HttpRequest) -> HttpResponse:
     country = request.GET.get("country", "")
-    organisations = Organisation.objects.defer("summary")
+    organisations = Organisation.objects.only(
+        "name", "slug", "city", "country", "people_count", "events_count"
+    )
     if country in COUNTRIES:
         organisations = organisations.filter(country=country)
     page = page_of(request, organisations.order_by("name"), 60)
@@ -248,12 +268,14 @@ def organisation_list(request: HttpRequest) -> HttpResponse:
 
 @public
 def organisation(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
-    organisation = get_or_404(Organisation.objects.all(), pk)
+    organisation = get_or_404(Organisation.objects.defer("events_count", "updated"), pk)
     depends_on(request, organisation)
     if slug != organisation.slug:
         return redirect(organisation, permanent=True)
-    page = page_of(request, organisation.events.for_cards().order_by("-starts", "-pk"), 20)
-    members = organisation.people.order_by("-events_count", "pk")[:24]
+    events = Event.objects.for_cards().filter(organisation=organisation)
+    page = page_of(request, events.order_by("-starts", "-pk"), 20)
+    members = organisation.people.only("given", "family", "slug", "position", "organisation")
+    members = members.order_by("-events_count", "pk")[:24]
     depends_on(request, *page, *members)
     return render(
         request, "events/organisation.html", {"organisation": organisation, "page": page, "people": members}
