@@ -80,6 +80,7 @@ _NOT_STORABLE = {
 _UNSHARED = {
     Unshared.SESSION: "it read a session, and the request had one; or the user of it",
     Unshared.CSRF: "it holds a CSRF token, which is one visitor's own",
+    Unshared.NONCE: "it holds a nonce of a Content-Security-Policy, which must not be used twice",
     Unshared.MESSAGES: "it showed messages that were meant for one visitor, once",
     Unshared.CLIENT_ADDRESS: "it read the client's address",
     Unshared.WHOLE_REQUEST: "it went through all that the server knows of the request",

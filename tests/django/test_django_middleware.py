@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import (
@@ -635,6 +636,12 @@ def test_a_wrong_option_is_named(given: Any, said: str) -> None:
 def test_a_wrong_option_is_said_when_the_site_starts(site: Site) -> None:
     with pytest.raises(ImproperlyConfigured, match="max_age"):
         site.ask(page, UNCORK={"maxage": 3})
+
+
+def test_the_middleware_alone_would_not_see_the_database(site: Site) -> None:
+    installed = [app for app in settings.INSTALLED_APPS if app != "uncork.django"]
+    with pytest.raises(ImproperlyConfigured, match=r"needs 'uncork\.django' in INSTALLED_APPS"):
+        site.ask(page, INSTALLED_APPS=installed)
 
 
 def test_options(tmp_path: Path) -> None:

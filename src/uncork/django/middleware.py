@@ -13,10 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from uncork.django import recordedrequest
 from uncork.django.clock import clock_table
+from uncork.django.names import APP
 from uncork.django.options import options
 from uncork.django.recording import Recording, enter, entered, leave, start
 from uncork.django.requestreads import Reads, cookie_input, session_input, summary
@@ -47,7 +50,12 @@ class UncorkMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
-        options()  # what is wrong with them is said when the site starts
+        # What is wrong is said when the site starts.
+        options()
+        if not apps.is_installed(APP):
+            raise ImproperlyConfigured(
+                f"UncorkMiddleware needs {APP!r} in INSTALLED_APPS, which sees reads of the database"
+            )
 
     def __call__(self, request: Any) -> Any:
         if self.is_async:

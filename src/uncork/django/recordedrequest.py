@@ -78,8 +78,9 @@ class Recorded:
         self._own: set[Any] = set()
 
     def _count(self, key: Any) -> None:
-        if key not in self._own:
-            self._reads.count(type(self).input_of(key), 3)
+        what = type(self).input_of(key)
+        if what is not None and key not in self._own:
+            self._reads.count(what, 3)
 
     # Reads of one
 

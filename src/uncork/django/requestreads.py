@@ -112,9 +112,9 @@ class Reads:
 
     def count(self, what: What, depth: int) -> None:
         """A read by the function that is so many frames up."""
-        recording = self.recording
         if what is None:
             return
+        recording = self.recording
         if isinstance(what, bytes):
             if what in self.places or (what[:6] == b"query:" and WHOLE_QUERY in self.places):
                 return
