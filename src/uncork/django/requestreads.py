@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from django.conf import settings
@@ -157,9 +157,22 @@ def session_input() -> bytes:
 
 def is_unused(frame: FrameType, what: bytes | Unshared) -> bool:
     """Whether what this frame reads changes nothing in the response, or is counted where it does."""
-    module = frame.f_globals.get("__name__")
-    rule = _UNUSED.get((module, frame.f_code.co_name)) or _UNUSED.get((module, None))
+    code = frame.f_code
+    known = _rules.get(id(code))
+    if known is None or known[0] is not code:
+        module = frame.f_globals.get("__name__")
+        known = (code, _UNUSED.get((module, code.co_name)) or _UNUSED.get((module, None)))
+        if len(_rules) < _MOST_RULES:
+            _rules[id(code)] = known
+    rule = known[1]
     return rule is not None and rule(what)
+
+
+Rule = Callable[[bytes | Unshared], bool]
+
+# By the id of the code, which is cheap to hash, and kept so that no other gets it.
+_rules: dict[int, tuple[CodeType, Rule | None]] = {}
+_MOST_RULES = 10_000
 
 
 def _always(what: bytes | Unshared) -> bool:
@@ -192,7 +205,7 @@ def _query(what: bytes | Unshared) -> bool:
 
 
 # By module and function, None for all of a module.
-_UNUSED: dict[tuple[Any, str | None], Callable[[bytes | Unshared], bool]] = {
+_UNUSED: dict[tuple[Any, str | None], Rule] = {
     # GET and COOKIES are made here; what is read of them counts.
     ("django.core.handlers.wsgi", None): _always,
     ("django.core.handlers.asgi", None): _always,
