@@ -176,8 +176,13 @@ class _Fetched:
 def _may_write(sql: str, connection: Any) -> bool:
     """Whether something that begins like a query may be more: by functions, or by what comes behind it."""
     if connection.vendor == "sqlite":
-        return False  # one statement at a time, and its functions are the process's
-    return ";" in sql.rstrip("; \n") or may_write(connection, called_in(sql))
+        return False  # one statement at a time
+    return ";" in sql.rstrip("; \n") or may_call_writers(sql, connection)
+
+
+def may_call_writers(sql: str | None, connection: Any) -> bool:
+    """Whether a text has functions that may write. Those of SQLite are the process's own."""
+    return sql is not None and connection.vendor != "sqlite" and may_write(connection, called_in(sql))
 
 
 def _end(connection: Any, sql: Any, execute: Callable[[], Any]) -> Any:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import cache, partial, wraps
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import IntegrityError, connections, transaction
 from django.db.models.constants import OnConflict
@@ -58,6 +59,8 @@ class Write(Expected):
             self.blind = frozenset().union(*map(blind, tables))
         self.others = [table for table in tables if table != self.table]
         self.tags: frozenset[bytes] | set[bytes] = self.blind
+        self.calls: frozenset[bytes] = frozenset()
+        """What it purges because of functions in it that may write."""
         self.sql: str | None = None
         """Its text, from when it is known until it is executed: another one meanwhile is somebody else's."""
         self.counts = False
@@ -77,6 +80,8 @@ class Write(Expected):
             self.nature.kind is Kind.PLAIN
             and self.connection.vendor in ("postgresql", "sqlite")
             and self.connection.features.can_return_rows_from_bulk_insert
+            # A migration's model of former times may not track what the one of today does.
+            and self.model._meta.apps is apps
             and clock_table() is not None
         )
 
@@ -86,6 +91,8 @@ class Write(Expected):
 
     def run(self, execute: Callable[[], Any], cursor: Any) -> Any:
         pending_of(self.connection).locked = True
+        if statements.may_call_writers(self.sql, self.connection):
+            self.blind = self.calls = UNKNOWN
         self.sql = None
         done = execute()
         if self.returns:
@@ -107,11 +114,15 @@ class Write(Expected):
                 except BaseException:
                     pending.add(self.table, self.blind)
                     raise
-                pending.add(self.table, self.tags)
+                pending.add(self.table, self.tags | self.calls)
             else:
                 with Due(self.blind) as due:
-                    yield
-                    due.tags = self.tags
+                    try:
+                        yield
+                    except BaseException:
+                        due.tags = self.blind
+                        raise
+                    due.tags = self.tags | self.calls
 
 
 @cache
