@@ -26,6 +26,7 @@ help: ## Say what can be made
 
 run: $(VENV)/.example ## The example site behind Uncork (BIND=127.0.0.1:8000 SCALE=default, or small, or full)
 	$(call step,Making the tables (about 2 s),$(MANAGE) migrate --verbosity 0)
+	@mkdir -p -m 700 $(EXAMPLE)/.uncork
 	@echo 'Filling in the data, scale $(SCALE) (small 3 s, default 15 s, full some minutes; once)'
 	@$(MANAGE) seed --scale $(SCALE)
 	$(call step,Collecting the static files (about 2 s),$(MANAGE) collectstatic --noinput --verbosity 0)

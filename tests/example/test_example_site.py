@@ -135,14 +135,13 @@ def test_uploads_are_kept_and_what_they_are_is_checked(visitor: Visitor, event: 
 def test_feeds_tell_the_newest(visitor: Visitor, event: str, form: str) -> None:
     facts = json.loads(visitor.get(f"/api/events/{number(event)}.json").body)
     topic = urlsplit(facts["topics"][0]["url"]).path
-    for url, mark in ((f"/feeds/events.{form}", "events"), (f"{topic}feed.{form}", f"topic-{number(topic)}")):
+    for url in (f"/feeds/events.{form}", f"{topic}feed.{form}"):
         answer = visitor.get(url)
         assert answer.fields["Content-Type"].startswith(f"application/{form}+xml")
         entries = ElementTree.fromstring(answer.body).iter(
             "item" if form == "rss" else "{http://www.w3.org/2005/Atom}entry"
         )
         assert len(list(entries)) > 0
-        assert mark in answer.tags
 
 
 def test_the_sitemap_holds_every_page(visitor: Visitor) -> None:
@@ -204,7 +203,7 @@ def test_counts_follow_what_editors_do(visitor: Visitor) -> None:
     answer = visitor.post(url, **form)
     assert answer.status == 302, re.findall(r"errorlist.*", answer.text)
     assert _count(visitor, topics[0]) == counted - 1
-    assert f"topic-{topics[0]}" not in visitor.get(event).tags
+    assert f'href="/topics/{topics[0]}-' not in visitor.get(event).text
 
 
 def _count(visitor: Visitor, topic: str) -> int:

@@ -21,6 +21,11 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from uncork.pages.clock import Verdict
+from uncork.pages.record import Record, parse_record
+from uncork.purging.table import ClockTable
+from uncork.semantics.fields import Fields
+
 SITE = Path(__file__).parents[2] / "examples" / "eventseer"
 EVENTS, PEOPLE = 200, 1_000
 
@@ -45,6 +50,7 @@ class Site:
     port: int
     data: Path
     said: str
+    table: ClockTable
     sessions: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -53,6 +59,7 @@ class Answer:
     status: int
     fields: http.client.HTTPMessage
     body: bytes
+    record: Record | None
 
     @property
     def text(self) -> str:
@@ -62,14 +69,13 @@ class Answer:
     def location(self) -> str:
         return self.fields["Location"]
 
-    @property
-    def tags(self) -> list[str]:
-        return (self.fields["Cache-Tag"] or "").split(", ")
-
 
 @dataclass
 class Visitor:
-    """A browser without scripts: keeps cookies, follows nothing by itself."""
+    """A browser without scripts: keeps cookies, follows nothing by itself.
+
+    It asks as the edge does, and so gets the record of each page.
+    """
 
     site: Site
     cookies: dict[str, str] = field(default_factory=dict)
@@ -78,12 +84,15 @@ class Visitor:
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=30)
+        fields["Uncork-Edge"] = self.site.table.name.decode()
         if self.cookies:
             fields["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         try:
             connection.request(method, target, body, fields)
             response = connection.getresponse()
-            answer = Answer(response.status, response.headers, response.read())
+            answer = Answer(
+                response.status, response.headers, response.read(), self._record(response.headers)
+            )
         finally:
             connection.close()
         for line in answer.fields.get_all("Set-Cookie", []):
@@ -92,6 +101,10 @@ class Visitor:
                 if not morsel.value:
                     del self.cookies[name]
         return answer
+
+    def _record(self, fields: http.client.HTTPMessage) -> Record | None:
+        table = self.site.table
+        return parse_record(as_fields(fields), table.name, table.clock.slots)
 
     def get(self, url: str) -> Answer:
         return self.ask("GET", url)
@@ -125,6 +138,16 @@ class Visitor:
         return self
 
 
+def as_fields(fields: http.client.HTTPMessage) -> Fields:
+    return Fields([(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()])
+
+
+def verdict(table: ClockTable, stamp: int, page: Answer) -> Verdict:
+    """Whether a page that was made at that stamp is purged since."""
+    assert page.record is not None and page.record.unshared is None
+    return table.clock.verdict(stamp, page.record.slots)
+
+
 def environment(data: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     return kept | {
@@ -154,9 +177,11 @@ def running(data: Path) -> Iterator[Site]:
         with subprocess.Popen(
             command, cwd=SITE, env=environment(data), pass_fds=[listener.fileno()]
         ) as server:
+            table = ClockTable(data / ".uncork")
             try:
-                yield Site(listener.getsockname()[1], data, made.stdout)
+                yield Site(listener.getsockname()[1], data, made.stdout, table)
             finally:
+                table.close()
                 server.send_signal(signal.SIGTERM)
                 server.wait(30)
 

@@ -9,7 +9,5 @@ class EventsConfig(AppConfig):
 
     def ready(self) -> None:
         from events import counts
-        from eventseer import cachetags
 
         counts.connect()
-        cachetags.connect()

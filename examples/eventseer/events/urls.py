@@ -2,7 +2,6 @@
 
 from django.contrib.auth import views as auth
 from django.contrib.sitemaps import views as sitemaps
-from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
 from django.urls import path, re_path
 from django.views.generic import RedirectView
@@ -10,14 +9,8 @@ from django.views.generic import RedirectView
 from events import feeds
 from events.sitemaps import SITEMAPS
 from events.views import browsing, formats, taking_part
-from eventseer.cachetags import depends_on, public
 
-
-def sitemap(request: HttpRequest, **arguments: object) -> HttpResponse:
-    section = arguments.get("section")
-    depends_on(request, *([section] if section else SITEMAPS))
-    view = sitemaps.sitemap if section else sitemaps.index
-    return view(request, SITEMAPS, **({} if section else {"sitemap_url_name": "sitemap"}), **arguments)
+_INDEXED = {"sitemaps": SITEMAPS, "sitemap_url_name": "sitemap"}
 
 
 class Favicon(RedirectView):
@@ -41,15 +34,15 @@ urlpatterns = [
     path("people/<int:pk>-<slug:slug>/portrait.svg", formats.person_image, name="person-image"),
     path("topics/", browsing.topic_list, name="topics"),
     path("topics/<int:pk>-<slug:slug>/", browsing.topic, name="topic"),
-    path("topics/<int:pk>-<slug:slug>/feed.rss", public(feeds.TopicFeed()), name="topic-rss"),
-    path("topics/<int:pk>-<slug:slug>/feed.atom", public(feeds.TopicFeedAtom()), name="topic-atom"),
+    path("topics/<int:pk>-<slug:slug>/feed.rss", feeds.TopicFeed(), name="topic-rss"),
+    path("topics/<int:pk>-<slug:slug>/feed.atom", feeds.TopicFeedAtom(), name="topic-atom"),
     path("organisations/", browsing.organisation_list, name="organisations"),
     path("organisations/<int:pk>-<slug:slug>/", browsing.organisation, name="organisation"),
     path("api/events/<int:pk>.json", formats.event_json, name="event-json"),
-    path("feeds/events.rss", public(feeds.NewestEvents()), name="rss"),
-    path("feeds/events.atom", public(feeds.NewestEventsAtom()), name="atom"),
-    path("sitemap.xml", public(sitemap), name="sitemap-index"),
-    path("sitemap-<slug:section>.xml", public(sitemap), name="sitemap"),
+    path("feeds/events.rss", feeds.NewestEvents(), name="rss"),
+    path("feeds/events.atom", feeds.NewestEventsAtom(), name="atom"),
+    path("sitemap.xml", sitemaps.index, _INDEXED, name="sitemap-index"),
+    path("sitemap-<slug:section>.xml", sitemaps.sitemap, {"sitemaps": SITEMAPS}, name="sitemap"),
     path("robots.txt", formats.robots, name="robots"),
     path("favicon.ico", Favicon.as_view()),
     path("me/", taking_part.me, name="me"),

@@ -22,7 +22,10 @@ SECRET_KEY = os.environ.get(
 )
 ALLOWED_HOSTS = os.environ.get("EVENTSEER_HOSTS", ".localhost,127.0.0.1,[::1]").split(",")
 
+# `uncork serve` would put Uncork's app and middleware in by itself, for the site that it starts. Here they
+# are for all other processes as well: what `manage.py seed`, the shell and the like write is purged, too.
 INSTALLED_APPS = [
+    "uncork.django",
     "events",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -34,6 +37,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "uncork.django.middleware.UncorkMiddleware",  # first: it sees what all others read
     "django.middleware.security.SecurityMiddleware",
     "events.middleware.signed_in_marker",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -97,6 +101,12 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+
+UNCORK = {
+    "state_dir": UNCORK_STATE_DIR,
+    # Seconds. Pages say "three days left", and no write tells that a day is over: an hour late will do.
+    "max_age": 3600,
+}
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "staticfiles"

@@ -1,6 +1,5 @@
 """The public pages. Each is the same for everybody: no session, user or CSRF token is looked at here."""
 
-from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from events.models import Discipline, Event, Organisation, Person, Role, Topic
 from events.paging import number, page_of
 from events.places import COUNTRIES
 from events.searching import find_events, find_people, prefix
-from eventseer.cachetags import depends_on, public, series
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _SHOWN_OF_A_SHELF = 40
@@ -40,12 +38,6 @@ def get_or_404(rows: "QuerySet[Any]", pk: int) -> Any:
     return found
 
 
-def employers(people: Iterable[Person]) -> Iterator[Organisation | None]:
-    """Where they work: the name stands below theirs."""
-    return (person.organisation for person in people)
-
-
-@public
 def home(request: HttpRequest) -> HttpResponse:
     today = timezone.localdate()
     soon = Q(events__deadline__range=(today, today + timedelta(days=60)))
@@ -65,11 +57,9 @@ def home(request: HttpRequest) -> HttpResponse:
         ),
         "open_calls": Event.objects.filter(deadline__gte=today).count(),
     }
-    depends_on(request, "events", "people", "topics", "organisations")
     return render(request, "events/home.html", context)
 
 
-@public
 def event_list(request: HttpRequest) -> HttpResponse:
     today = timezone.localdate()
     when = request.GET.get("when", "")
@@ -105,7 +95,6 @@ def event_list(request: HttpRequest) -> HttpResponse:
         "years": _years(),
         "countries": COUNTRIES,
     }
-    depends_on(request, "events", "topics", topic)
     return render(request, "events/event_list.html", context)
 
 
@@ -116,10 +105,8 @@ def _years() -> range:
     return range(last.year, first.year - 1, -1) if first and last else range(0)
 
 
-@public
 def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     event = get_or_404(Event.objects.select_related("organisation").only(*SHOWN_OF_AN_EVENT), pk)
-    depends_on(request, event)
     if slug != event.slug:
         return redirect(event, permanent=True)
     topics = list(event.topics.for_chips())
@@ -144,9 +131,6 @@ def event(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         "attachments": event.attachments.defer("user", "created"),
         "form": CommentForm(),
     }
-    people = [role.person for role in roles]
-    depends_on(request, series(event), event.organisation, *topics, *editions, *related)
-    depends_on(request, *people, *employers(people))
     return render(request, "events/event.html", context)
 
 
@@ -163,16 +147,13 @@ def _related(event: Event, topics: list[Topic]) -> list[Event]:
     return [found[row["event_id"]] for row in shared]
 
 
-@public
 def people(request: HttpRequest) -> HttpResponse:
     context = {"people": Person.objects.for_lists().order_by("-events_count", "pk")[:60]}
-    depends_on(request, "people", "organisations")
     return render(
         request, "events/people.html", context | {"count": Person.objects.count(), "alphabet": _ALPHABET}
     )
 
 
-@public
 def people_by_letter(request: HttpRequest, start: str) -> HttpResponse:
     if start == "other":  # names that don't begin with a letter from A to Z
         chosen = Person.objects.filter(Q(family_key__lt="a") | Q(family_key__gte="{"))
@@ -180,15 +161,12 @@ def people_by_letter(request: HttpRequest, start: str) -> HttpResponse:
         chosen = Person.objects.filter(prefix("family_key", start))
     page = page_of(request, chosen.for_lists().order_by("family_key", "pk"), 120)
     seconds = [start[0] + letter for letter in _ALPHABET] if start != "other" else []
-    depends_on(request, "people", "organisations")
     context = {"page": page, "start": start, "alphabet": _ALPHABET, "seconds": seconds}
     return render(request, "events/people_by_letter.html", context)
 
 
-@public
 def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     person = get_or_404(Person.objects.select_related("organisation", "topic").only(*_SHOWN_OF_A_PERSON), pk)
-    depends_on(request, person)
     if slug != person.slug:
         return redirect(person, permanent=True)
     # The two hundred latest; nobody serves on more, except by mistake.
@@ -208,13 +186,10 @@ def person(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     )
     found = Person.objects.for_lists().in_bulk([row["person_id"] for row in together])
     colleagues = [(found[row["person_id"]], row["times"]) for row in together]
-    depends_on(request, person.organisation, person.topic, *events)
-    depends_on(request, *found.values(), *employers(found.values()))
     context = {"person": person, "events": events, "colleagues": colleagues, "today": timezone.localdate()}
     return render(request, "events/person.html", context)
 
 
-@public
 def topic_list(request: HttpRequest) -> HttpResponse:
     """Every shelf with its largest topics; all topics of one shelf with `?shelf=`."""
     chosen = request.GET.get("shelf", "")
@@ -226,15 +201,12 @@ def topic_list(request: HttpRequest) -> HttpResponse:
             largest = topics.only("name", "slug", "discipline", "events_count")
             most = None if chosen == shelf.value else _SHOWN_OF_A_SHELF
             shelves.append((shelf, sorted(largest[:most], key=str), counts[shelf.value]))
-    depends_on(request, "topics")
     context = {"shelves": shelves, "all_shelves": Discipline, "count": sum(counts.values()), "chosen": chosen}
     return render(request, "events/topic_list.html", context)
 
 
-@public
 def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     topic = get_or_404(Topic.objects.only("name", "slug", "discipline", "summary"), pk)
-    depends_on(request, topic)
     if slug != topic.slug:
         return redirect(topic, permanent=True)
     page = page_of(request, topic.events.for_cards().order_by("-starts", "-pk"), 20)
@@ -248,11 +220,9 @@ def topic(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         .order_by("-events_count")[:12],
         "open_calls": topic.events.filter(deadline__gte=timezone.localdate()).count(),
     }
-    depends_on(request, "topics", *page, *context["people"], *employers(context["people"]))
     return render(request, "events/topic.html", context)
 
 
-@public
 def organisation_list(request: HttpRequest) -> HttpResponse:
     country = request.GET.get("country", "")
     organisations = Organisation.objects.only(
@@ -261,28 +231,23 @@ def organisation_list(request: HttpRequest) -> HttpResponse:
     if country in COUNTRIES:
         organisations = organisations.filter(country=country)
     page = page_of(request, organisations.order_by("name"), 60)
-    depends_on(request, "organisations")
     context = {"page": page, "country": country, "countries": COUNTRIES}
     return render(request, "events/organisation_list.html", context)
 
 
-@public
 def organisation(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     organisation = get_or_404(Organisation.objects.defer("events_count", "updated"), pk)
-    depends_on(request, organisation)
     if slug != organisation.slug:
         return redirect(organisation, permanent=True)
     events = Event.objects.for_cards().filter(organisation=organisation)
     page = page_of(request, events.order_by("-starts", "-pk"), 20)
     members = organisation.people.only("given", "family", "slug", "position", "organisation")
     members = members.order_by("-events_count", "pk")[:24]
-    depends_on(request, *page, *members)
     return render(
         request, "events/organisation.html", {"organisation": organisation, "page": page, "people": members}
     )
 
 
-@public
 def search(request: HttpRequest) -> HttpResponse:
     """Events and people side by side; `?page=` turns the pages of both."""
     query = request.GET.get("q", "").strip()[:100]
@@ -302,5 +267,4 @@ def search(request: HttpRequest) -> HttpResponse:
         "number": wanted,
         "pages": pages,
     }
-    depends_on(request, "events", "people", "organisations")
     return render(request, "events/search.html", context)

@@ -6,30 +6,25 @@ from django.urls import reverse
 from events import artwork, ical
 from events.models import Event, Person, hue
 from events.views.browsing import SHOWN_OF_AN_EVENT, get_or_404
-from eventseer.cachetags import depends_on, public
 
 _SHOWN_IN_CALENDARS = (
     "acronym", "title", "slug", "starts", "ends", "deadline", "city", "country", "updated",
 )  # fmt: skip
 
 
-@public
 def event_ical(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     event = get_or_404(Event.objects.only(*_SHOWN_IN_CALENDARS), pk)
-    depends_on(request, event)
     content = ical.calendar([event], request.get_host(), f"{request.scheme}://{request.get_host()}")
     response = HttpResponse(content, content_type="text/calendar; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{event.slug}.ics"'
     return response
 
 
-@public
 def event_json(request: HttpRequest, pk: int) -> HttpResponse:
     event = get_or_404(Event.objects.select_related("organisation").only(*SHOWN_OF_AN_EVENT), pk)
     topics = list(event.topics.only("name", "slug"))
     roles = event.roles.select_related("person")
     roles = list(roles.only("event", "kind", "person__given", "person__family", "person__slug"))
-    depends_on(request, event, event.organisation, *topics, *(role.person for role in roles))
     link = request.build_absolute_uri
     host = event.organisation
     return JsonResponse(
@@ -64,22 +59,17 @@ def _image(svg: str) -> HttpResponse:
     return HttpResponse(svg, content_type="image/svg+xml")
 
 
-@public
 def event_image(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     event = get_or_404(Event.objects.only("pk"), pk)
     topic = event.topics.only("discipline").order_by("pk").first()
-    depends_on(request, event, topic)
     return _image(artwork.banner(event.pk, topic.hue if topic else hue(str(pk))))
 
 
-@public
 def person_image(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     person = get_or_404(Person.objects.only("pk", "given", "family"), pk)
-    depends_on(request, person)
     return _image(artwork.portrait(person.pk, person.hue, person.initials))
 
 
-@public
 def robots(request: HttpRequest) -> HttpResponse:
     lines = [
         "User-agent: *",

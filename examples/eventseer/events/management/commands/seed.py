@@ -18,7 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from events.models import Attachment, Comment, Event, Follow, Organisation, Person, Role, Topic
 from events.seeding import prose
 from events.seeding.world import SCALES, World
-from eventseer import cachetags
 
 # Rows of one INSERT; SQLite takes 32,766 parameters at once, and Django splits where that is exceeded.
 _CHUNK = 2_000
@@ -56,7 +55,6 @@ class Command(BaseCommand):
             self._empty()
             _load(progress, world)
             _users(world)
-            transaction.on_commit(cachetags.purge_all)
         with connection.cursor() as cursor:
             if connection.vendor == "sqlite":
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -16,10 +16,11 @@ _TOUR = r"""
                 {site}{page}
                 {site}/admin/          admin / admin  (for this machine only)
                 {site}/login/          demo / demo, with a calendar of their own
+                and at this terminal: each page as a MISS or a HIT, each change with the pages that it purged
 
   A miss        curl -sD- -o /dev/null {site}{page} | grep -i cache-status
   Then a hit    the same once more
-  Purge it      {uncork} purge --state-dir {state} --tag event-{pk}
+  Purge it      {uncork} purge --state-dir {state} --url {site}{page}
   Or save it    {site}/admin/events/event/{pk}/change/
   A miss again  the same curl
   How it is     {uncork} status --state-dir {state}
