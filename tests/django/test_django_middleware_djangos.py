@@ -395,6 +395,15 @@ def test_the_debug_context_processor_asks_for_an_address_only_where_one_is_inter
     assert site.ask(view, DEBUG=True, INTERNAL_IPS=["192.0.2.7"]).unshared == "client-address"
 
 
+def test_who_may_see_the_name_of_a_view_is_no_matter_of_addresses_where_none_is_internal(site: Site) -> None:
+    docs = [*USUAL, "django.contrib.admindocs.middleware.XViewMiddleware"]
+    assert site.ask(plain, middleware=docs).inputs == set()
+    head = site.ask(plain, method="HEAD", middleware=docs)
+    assert (head.inputs, head.unshared) == ({"cookie:sessionid"}, None)
+    head = site.ask(plain, method="HEAD", middleware=docs, INTERNAL_IPS=["192.0.2.7"])
+    assert (head.fields["x-view"], head.unshared) == (f"{__name__}.plain", "client-address")
+
+
 NONCES = [f"{__name__}.nonces"]
 if django.VERSION >= (6, 0):
     NONCES.append("django.middleware.csp.ContentSecurityPolicyMiddleware")
@@ -436,7 +445,6 @@ def test_no_middleware_of_djangos_was_forgotten() -> None:
             found.add(f"django.contrib.{module.name}.middleware")
     elsewhere = {
         "django.middleware.cache",  # cache_page, above
-        "django.contrib.admindocs.middleware",  # for HEAD requests of the admin's pages
     }
     known = {name for name in found if name + "." in text or any(name + "." in used for used in USUAL)}
     known |= {name for name in found if name.rpartition(".")[0] + "." in (SESSIONS, AUTH, CSRF, MESSAGES)}

@@ -226,8 +226,6 @@ _UNUSED: dict[tuple[Any, str | None], Rule] = {
     ("django.middleware.cache", "process_response"): _authorization,
     ("django.template.context_processors", "debug"): _internal,
     ("django.contrib.admindocs.middleware", "process_view"): _internal,
-    # What goes into a mail about an error.
-    ("django.utils.log", None): _always,
 }
 
 _NOT_THEIRS = frozenset({"django", "uncork", "asgiref", "_collections_abc", "functools", "contextlib"})
