@@ -9,7 +9,7 @@ import pytest
 
 from support.django_project import make_project
 from support.edge_client import Client, Reply
-from support.uncork_process import REAL, Uncork, clean_environment
+from support.uncork_process import REAL, Uncork, clean_environment, run_uncork
 
 SETTINGS = """
 ALLOWED_HOSTS = ["127.0.0.1"]
@@ -181,6 +181,20 @@ def test_another_process_of_the_project_purges_too(project: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert texts(uncork, "/1/") == ("shell", False)
+
+
+def test_the_settings_say_where_the_state_directory_is(project: Path) -> None:
+    settings = project / "mysite" / "settings.py"
+    settings.write_text(settings.read_text() + 'UNCORK = {"state_dir": BASE_DIR / "elsewhere"}\n')
+    with Uncork(*SERVE, cwd=project, program=REAL) as uncork:
+        ask(uncork, "/write/1/one/", method="POST")
+        assert texts(uncork, "/1/") == ("one", False)
+        assert texts(uncork, "/1/") == ("one", True)
+        url = f"http://{uncork.address}/1/"
+        done = run_uncork("purge", "--url", url, cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert texts(uncork, "/1/") == ("one", False)
+    assert (project / "elsewhere" / "pages").is_dir() and not (project / ".uncork").exists()
 
 
 def test_the_terminal_tells_what_a_write_took_back(project: Path) -> None:

@@ -1,10 +1,13 @@
 """A browser without a screen: cookies, redirects, and forms filled in as they stand in the page."""
 
+import gzip
 import http.client
 import secrets
 import urllib.parse
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+
+import brotli
 
 SECONDS = 60.0
 
@@ -89,6 +92,11 @@ class Page:
 
     @property
     def text(self) -> str:
+        match self.headers["content-encoding"]:
+            case "br":
+                return brotli.decompress(self.body).decode()
+            case "gzip":
+                return gzip.decompress(self.body).decode()
         return self.body.decode()
 
     def form(self, holding: str) -> Form:

@@ -180,6 +180,28 @@ def test_what_is_published_is_seen_at_once(editor: Browser, site: Uncork) -> Non
             assert status == 200 and title.encode() in body
 
 
+def test_a_page_and_the_listings_are_kept_until_it_is_published_again(editor: Browser, site: Uncork) -> None:
+    """With no line of configuration: by what they read of the database."""
+
+    def ask(path: str, **fields: str) -> tuple[str, bool]:
+        with RawClient(site.address) as client:
+            response = client.ask(path, host=site.address, **fields)
+        assert response.status == 200
+        return response.body.decode(), "; hit" in (response["cache-status"] or "")
+
+    listing = "/search/?query=Kept"
+    publish(editor, "Kept for the first")
+    for path in ("/", listing):
+        text, hit = ask(path)
+        assert "Kept for the first" in text and not hit
+        assert ask(path)[1] and ask(path, cookie="_ga=GA1.2.3; theme=dark")[1]
+    publish(editor, "Kept for the second")
+    for path in ("/", listing):
+        text, hit = ask(path)
+        assert "Kept for the second" in text and not hit
+        assert ask(path)[1]
+
+
 def test_what_an_editor_sees_is_for_nobody_else(editor: Browser, site: Uncork) -> None:
     seen = [
         "/admin/",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from uncork.caching.storable import CacheOptions
 from uncork.cli.options import Options, RequestBuffering, cpus
-from uncork.cli.site import Project, Site, collect, describe, environment_of
+from uncork.cli.site import Project, Site, collect, describe, environment_of, state_dir_of_settings
 from uncork.django.names import APP, MIDDLEWARE
 from uncork.edge.origin_process import IDLE_SECONDS, gunicorn_command
 from uncork.edge.plan import BadConfiguration, OriginPlan, Plan
@@ -35,7 +35,10 @@ Note = Callable[[str], None]
 
 
 def state_directory(options: Options, project: Project) -> Path:
-    return options.state_dir if options.state_dir is not None else project.directory / ".uncork"
+    """Where it is, as all processes of the project find it: see `uncork.django.clock`."""
+    if options.state_dir is not None:
+        return options.state_dir
+    return state_dir_of_settings(project) or project.directory / ".uncork"
 
 
 def plan_site(options: Options, project: Project, note: Note, *, collecting: bool = True) -> Plan:

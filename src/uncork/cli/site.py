@@ -81,6 +81,18 @@ def describe(project: Project, application: str | None) -> Site:
     return Site(**{**found, "hosts": tuple(found.get("hosts", ()))})
 
 
+def state_dir_of_settings(project: Project) -> Path | None:
+    """What `settings.UNCORK` says of the state directory; None where it says nothing, or can't be asked: that
+    is complained about where more of the project is needed."""
+    if project.settings is None:
+        return None
+    try:
+        found = _ask(project, "uncork.django.statedir", [], DESCRIBE_SECONDS)["state_dir"]
+    except BadConfiguration:
+        return None
+    return None if found is None else Path(found)
+
+
 def collect(project: Project, directory: Path) -> None:
     """Collect the project's static files into the directory. Raises BadConfiguration."""
     try:
