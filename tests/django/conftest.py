@@ -59,6 +59,7 @@ settings.configure(
         "django.contrib.messages",
         "django.contrib.sites",
         "testsite",
+        "writesite",
         "uncork.django",
     ],
     # Without migrations all tables are made at once, whichever refers to which.

@@ -152,16 +152,16 @@ def test_savepoints(database: str, purged: Purged) -> None:
 
 def test_savepoints_by_hand(database: str, purged: Purged) -> None:
     with transaction.atomic(using=database):
-        first = transaction.savepoint(using=database)
+        first = connections[database].savepoint()
         write(database, "a")
-        second = transaction.savepoint(using=database)
+        second = connections[database].savepoint()
         write(database, "b")
-        transaction.savepoint_rollback(second, using=database)
+        connections[database].savepoint_rollback(second)
         write(database, "c")
-        transaction.savepoint_rollback(second, using=database)
+        connections[database].savepoint_rollback(second)
         write(database, "d")
-        transaction.savepoint_commit(second, using=database)
-        transaction.savepoint_commit(first, using=database)
+        connections[database].savepoint_commit(second)
+        connections[database].savepoint_commit(first)
     assert {name for name in "abcd" if slug(name) in purged} == set("ad")
 
 

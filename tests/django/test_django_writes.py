@@ -11,6 +11,7 @@ from django.db import IntegrityError, OperationalError, connections, models, tra
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import F, Func
 from testsite.models import Arena, Event, Hall, Organisation, Part, Person, Topic, Venue
+from writesite.models import Generated, Pair
 
 from support.purged import Purged, blind
 from uncork.django import writes
@@ -29,9 +30,9 @@ UNKNOWN = {READ_ANYTHING, READ_EVERYTHING}
 T = "testsite_"
 
 
-def came_or_went(table: str, **values: Any) -> set[bytes]:
+def came_or_went(table: str, app: str = T, /, **values: Any) -> set[bytes]:
     """The tags of a row that was inserted or deleted, by the values of its tracked columns."""
-    name = (T + table).encode()
+    name = (app + table).encode()
     tags = {table_tag(name), existence_tag(name), READ_EVERYTHING}
     for column, value in values.items():
         spelled = spelling(value)
@@ -41,9 +42,9 @@ def came_or_went(table: str, **values: Any) -> set[bytes]:
     return tags
 
 
-def changed(table: str, *columns: str, **values: Any) -> set[bytes]:
+def changed(table: str, *columns: str, app: str = T, **values: Any) -> set[bytes]:
     """The tags of a row that changed in these columns. A pair of values is one before and one after."""
-    name = (T + table).encode()
+    name = (app + table).encode()
     tags = {table_tag(name), READ_EVERYTHING, *(column_tag(name, column.encode()) for column in columns)}
     for column, value in values.items():
         several = isinstance(value, tuple)
@@ -196,6 +197,32 @@ def test_bulk(database: str, purged: Purged) -> None:
     found[1].name = "m"
     Organisation.objects.using(database).bulk_update(found, ["name", "rank"])
     assert purged == changed("organisation", "name", id=found[1].pk, code="d", country="de")
+
+
+def test_columns_that_the_database_fills(database: str, purged: Purged) -> None:
+    one = Generated.objects.using(database).create(name="ABC")
+    rows = {"id": one.pk, "lower": "abc", "kind": "plain"}
+    assert purged.take() == came_or_went("generated", "writesite_", **rows)
+    one = Generated.objects.using(database).get()
+    one.name = "XY"
+    one.save()
+    rows["lower"] = ("abc", "xy")
+    assert purged.take() == changed("generated", "name", "lower", app="writesite_", **rows)
+    one.name = F("kind")
+    one.save()
+    rows["lower"] = ("xy", "plain")
+    assert purged.take() == changed("generated", "name", "lower", app="writesite_", **rows)
+
+
+def test_a_primary_key_of_several_columns(database: str, purged: Purged) -> None:
+    Pair.objects.using(database).bulk_create([Pair(left=1, right=2), Pair(left=1, right=3)])
+    purged.clear()
+    one = Pair.objects.using(database).get(right=3)
+    one.note = "x"
+    one.save()
+    assert purged.take() == changed("pair", "note", app="writesite_")
+    Pair.objects.using(database).filter(left=1).delete()
+    assert purged == came_or_went("pair", "writesite_")
 
 
 def test_a_value_too_long_for_a_tag_has_none(database: str, purged: Purged) -> None:
@@ -393,6 +420,22 @@ def test_cascades_of_the_database(database: str, purged: Purged, rule: str, reac
         with connections[database].cursor() as cursor:
             cursor.execute("DELETE FROM testsite_topic")
         assert purged.take() == blind("testsite_topic", *reached)
+
+
+if hasattr(models, "DB_CASCADE"):
+
+    def test_cascades_of_the_models(database: str, purged: Purged) -> None:
+        from writesite.models import Kept, Owned, Owner
+
+        owner = Owner.objects.using(database).create(name="o")
+        Kept.objects.using(database).create(owned=Owned.objects.using(database).create(owner=owner))
+        purged.clear()
+        key = owner.pk
+        owner.delete()
+        assert not Owned.objects.using(database).exists()
+        assert purged == came_or_went("owner", "writesite_", id=key) | blind(
+            "writesite_owned", "writesite_kept"
+        )
 
 
 TRIGGER = """
