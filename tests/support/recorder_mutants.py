@@ -192,22 +192,6 @@ def any_condition_is_a_conjunction() -> None:
 
 
 @mutant()
-def joins_go_both_ways() -> None:
-    """What the right side of a LEFT JOIN is held to, its left side is."""
-
-    def inner(original: Any) -> Any:
-        def _spread(found: Any, held: Any) -> None:
-            edges = found.edges
-            found.edges = [dataclasses.replace(edge, inner=True) for edge in edges]
-            original(found, held)
-            found.edges = edges
-
-        return _spread
-
-    replace("uncork.django.readrules", "_spread", inner)
-
-
-@mutant()
 def conditions_on_what_is_looked_up_are_nothing() -> None:
     """A row that is not in the result counts for nothing, though it may come to be."""
     drop("uncork.django.readreturned", "_asked", set())

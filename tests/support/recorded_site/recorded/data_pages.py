@@ -18,7 +18,7 @@ from django.db.models import (
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
-from recorded.made import COLOURS, KINDS, called
+from recorded.made import COLOURS, FILES, KINDS, called
 from recorded.models import (
     Comment,
     Country,
@@ -65,6 +65,7 @@ def keys_of() -> dict[str, list[str]]:
         "place": keys(Place),
         "topic": keys(Topic),
         "limit": ["20", "50", "80"],
+        "file": [f"file-{number}" for number in range(FILES)],
         "session": keys(Session),
     }
 

@@ -142,6 +142,13 @@ def neither(request, key):
     yield from (show(row) for row in Event.objects.exclude(kind=key).exclude(visible=False).order_by("pk"))
 
 
+@page("person")
+def looked_up_by_condition(request, key):
+    """Rows that one is looked up for, though another condition holds of it."""
+    rows = Participation.objects.filter(person=key, event__price__gt=50).select_related("event")
+    yield from sorted(f"{row.role} at {show(row.event)}" for row in rows)
+
+
 @page("country")
 def through_relations(request, key):
     rows = Event.objects.filter(Q(people__country=key) | Q(place__country=key)).distinct().order_by("pk")

@@ -15,7 +15,8 @@ from django.db.models import F, Model
 
 KINDS = ("talk", "walk", "work")
 COLOURS = ("red", "blue", "green")
-FILES = 4
+FILES = 2
+USERS = 4
 
 
 class Undone(Exception):

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 
 from recorded.changes import CHANGES, MOST, insert, participations, topics
-from recorded.made import FILES, Undone, Write
+from recorded.made import FILES, USERS, Undone, Write
 from recorded.models import Country
 
 
@@ -45,8 +45,9 @@ def write(seed: int) -> dict[str, Any]:
 
 def fill() -> None:
     """The first data, always the same but for dates."""
-    for number in range(FILES):
+    for number in range(USERS):
         User.objects.create_user(f"user{number}", password="secret", first_name=f"first{number}")
+    for number in range(FILES):
         (settings.BASE_DIR / f"file-{number}").write_text("first")
     seed = 0
     while any(model.objects.count() < most * 0.8 for model, most in MOST.items()):
