@@ -355,20 +355,6 @@ def stamped_when_stored() -> None:
 
 
 @mutant(edge=True)
-def what_is_for_one_request_is_stored() -> None:
-    """The record's reason against it is not heeded."""
-
-    def shared(original: Any) -> Any:
-        def parse_record(*arguments: Any) -> Any:
-            record = original(*arguments)
-            return record and dataclasses.replace(record, unshared=None)
-
-        return parse_record
-
-    replace("uncork.edge.recorded", "parse_record", shared)
-
-
-@mutant(edge=True)
 def a_purged_page_is_valid() -> None:
     """Nobody looks at the clock."""
 

@@ -360,4 +360,4 @@ SIMPLE: tuple[Callable[[Write], None], ...] = (
     *(save_event, save_some_fields, save_locked, move, rename, new_unique_value, update_many, venue),
     *(insert_many, update_in_bulk, participations, topics, insert, insert, delete, delete_many, by_sql),
 )
-CHANGES = (*SIMPLE, *SIMPLE, nested, nested, by_hand, user, session, other_database, file)
+CHANGES = (*SIMPLE, *SIMPLE, nested, nested, by_hand, user, session, other_database, file, file, file)
