@@ -22,9 +22,40 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plan(directory: Path, **options: object) -> tuple[Plan, list[str]]:
+    """The plan, and what was said on the way, but for what is said of the recorder each time."""
+    made, notes = plan_and_notes(directory, **options)
+    return made, [note for note in notes if not note.startswith(RECORDED)]
+
+
+def plan_and_notes(directory: Path, **options: object) -> tuple[Plan, list[str]]:
     notes: list[str] = []
     chosen = dataclasses.replace(Options(), **options)  # type: ignore[arg-type]
     return plan_site(chosen, find_project(directory, {}), notes.append), notes
+
+
+RECORDED = "pages are shared and purged by what they read"
+TWO_LINES = """
+INSTALLED_APPS += ["uncork.django"]
+MIDDLEWARE = ["uncork.django.middleware.UncorkMiddleware"]
+"""
+
+
+def test_the_recorder_is_put_in_where_the_settings_have_it_not(tmp_path: Path) -> None:
+    def said(**options: object) -> tuple[bool, str]:
+        made, notes = plan_and_notes(tmp_path, **options)
+        assert made.origin is not None
+        (note,) = [note for note in notes if "what pages read" in note or RECORDED in note] or [""]
+        return "uncork.django.injected:application('mysite.wsgi:application')" in made.origin.command, note
+
+    project = make_project(tmp_path)
+    injected, note = said()
+    assert injected and note.startswith(RECORDED) and "--no-inject" in note
+    assert said(inject=False) == (False, "")
+    command = ("daphne", "-u", "{socket}", "mysite.asgi:application")
+    assert "is not recorded: for an origin of --origin-cmd" in said(origin_cmd=command)[1]
+    settings = project / "mysite" / "settings.py"
+    settings.write_text(settings.read_text() + TWO_LINES)
+    assert said() == (False, f"{RECORDED}, as the settings have it")
 
 
 def test_the_project_is_found_here_and_above(tmp_path: Path) -> None:
@@ -175,7 +206,8 @@ def test_gunicorn_is_the_origin(tmp_path: Path) -> None:
     made, _ = plan(make_project(tmp_path), origin_workers=3, origin_threads=2)
     assert made.origin is not None
     command = " ".join(made.origin.command)
-    assert command.startswith(f"{sys.executable} -m gunicorn mysite.wsgi:application --bind unix:{{socket}} ")
+    application = "uncork.django.injected:application('mysite.wsgi:application')"
+    assert command.startswith(f"{sys.executable} -m gunicorn {application} --bind unix:{{socket}} ")
     assert "--workers 3" in command and "--worker-class gthread" in command and "--threads 2" in command
     assert "--no-control-socket" in command
     assert "--timeout 60 " in command

@@ -4,7 +4,6 @@ A mutant of the origin is applied in each process of the site when Django is set
 `mutated_settings` writes for it; one of the edge in each worker, by `support.mutated_worker`.
 """
 
-import dataclasses
 import sys
 import threading
 import time
