@@ -324,7 +324,7 @@ CASES = [
         "… a maximum of it",
         lambda db: events(db).select_related("organisation").annotate(n=Max("organisation__rank")),
         "event",
-        "organisation",
+        organisation__id=[1, 2],
     ),
     case(
         "… and a window",

@@ -78,7 +78,8 @@ def _asked(found: Tables, block: Block, inner: list[Block]) -> set[str]:
     for expression in block.select():
         if type(expression) is not Col:
             aliases_in([expression])  # what isn't understood may make one row of many
-            if expression.contains_aggregate or expression.contains_over_clause:
+            # An aggregate sees one row of a table that is looked up by what its groups are made of.
+            if expression.contains_over_clause:
                 asked.append(expression)
     if block.order is None:
         raise Odd("an order that isn't known")
