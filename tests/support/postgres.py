@@ -73,13 +73,17 @@ class Postgres:
         else:
             raise RuntimeError("postgres: " + b"".join(said).decode())
         # It goes on to tell of every statement that fails, and waits where nobody reads that.
-        threading.Thread(target=self._process.stderr.read, daemon=True).start()
+        self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._reader.start()
 
     def stop(self) -> None:
         """End it, whoever is connected still, and remove what it has."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait()
+            self._reader.join()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
             self._process = None
         shutil.rmtree(self._root, ignore_errors=True)
 
