@@ -17,10 +17,11 @@ from django.db import connections, transaction
 from testsite.chance import SHAPES, Chance, Write, attempt, run
 
 from support.soak import soak
-from uncork.django import queries, readblocks, readreturned, readrules
-from uncork.django.columns import spelling, tracked
+from uncork.django import queries, readblocks, readreturned, readrules, rows
+from uncork.django.columns import tracked
+from uncork.django.readblocks import Block
+from uncork.django.readcolumns import Used
 from uncork.django.recording import enter, start
-from uncork.pages.tags import READ_EVERYTHING, row_tag, table_tag
 
 QUERIES, WRITES = 60, 150
 """So many of each, all with all, on the same rows."""
@@ -80,19 +81,28 @@ class Asked:
 
 
 def tags_of(write: Write) -> Callable[[], set[bytes]]:
-    """The tags of a write: called before it and after it, for its row's values then."""
-    table = write.model._meta.db_table.encode()
-    columns = list(tracked(write.model, connections[write.using].vendor))
+    """The tags of a write that is made between this and the call of what it returns: by its row's values, all
+    of them, before and after."""
+    meta = write.model._meta
+    names = tuple([field.column for field in meta.local_concrete_fields])
+    known = tracked(write.model, connections[write.using].vendor)
+    columns = rows.Columns(
+        meta.db_table,
+        names,
+        (names.index(meta.pk.column),),
+        tuple([names.index(name) for name in known]),
+    )
+
+    def now() -> dict[tuple[object, ...], rows.Row]:
+        return {columns.key_of(row): row for row in map(tuple, write.rows(list(names)))}
+
+    before = now()
 
     def tags() -> set[bytes]:
-        found = {table_tag(table), READ_EVERYTHING}
-        if columns:
-            for row in write.rows(columns):
-                for column, value in zip(columns, row, strict=True):
-                    spelled = spelling(value)
-                    assert spelled is not None
-                    found.add(row_tag(table, column.encode(), spelled))
-        return found
+        after = now()
+        pairs = [(before[key], after[key]) for key in before.keys() & after.keys()]
+        one_sided = [(before | after)[key] for key in before.keys() ^ after.keys()]
+        return rows.changed(columns, pairs) | rows.came_or_went(columns, one_sided)
 
     return tags
 
@@ -114,9 +124,8 @@ def explore(seed: int, using: str, until: float, shapes: tuple[str, ...] = SHAPE
             with transaction.atomic(using):
                 write = chance.write()
                 tags = tags_of(write)
-                purged = tags()
                 if attempt(using, write.run):
-                    purged |= tags()
+                    purged = tags()
                     for query in asked:
                         met = not purged.isdisjoint(query.tags)
                         tally.checks += 1
@@ -184,6 +193,27 @@ def _conjunction(**ignored: bool) -> Callable[[Any], Any]:
         )
 
     return lambda original: is_conjunction
+
+
+def _used(deciding: bool, shown: bool) -> Callable[[Any], Any]:
+    def make(original: Any) -> Any:
+        def used_in(*args: Any) -> Any:
+            used = original(*args)
+            return Used(
+                used.deciding if deciding else frozenset(),
+                used.shown if shown else frozenset(),
+            )
+
+        return used_in
+
+    return make
+
+
+def _unordered(original: Any) -> Any:
+    def used_in(blocks: list[Block], tables: Any) -> Any:
+        return original([replace(block, order=[]) for block in blocks], tables)
+
+    return used_in
 
 
 def _always(result: Any) -> Callable[[Any], Any]:
@@ -268,22 +298,6 @@ def _certain(original: Any) -> Any:
     return returned
 
 
-def _all_seen(original: Any) -> Any:
-    """The first table counts by the rows that came back, whatever leads to it."""
-
-    def returned(found: Any, block: Any, inner: Any, known: Any) -> Any:
-        before = set(known)
-        came = original(found, block, inner, known)
-        base = next(iter(found.tables))
-        positions = readreturned._positions(block)
-        for name, column in found.columns[base].items():
-            if base not in came and base not in before and (base, name) in positions and column.unique:
-                came[base] = readreturned.Returned(found.tables[base], column, positions[base, name], True)
-        return came
-
-    return returned
-
-
 def _outermost_only(original: Any) -> Any:
     return lambda blocks, *args: original(blocks[:1], *args)
 
@@ -335,20 +349,6 @@ def _no_views(original: Any) -> Any:
     return new_plan
 
 
-def _not_distinct(original: Any) -> Any:
-    """DISTINCT ON is taken for nothing special."""
-
-    def returned(found: Any, block: Any, inner: Any, known: Any) -> Any:
-        query = block.compiler.query
-        fields, query.distinct_fields = query.distinct_fields, ()
-        try:
-            return original(found, block, inner, known)
-        finally:
-            query.distinct_fields = fields
-
-    return returned
-
-
 @dataclass
 class Mutant:
     """A rule that is broken: what stands in for what, and the shape of queries that are near it."""
@@ -375,7 +375,10 @@ MUTANTS = [
     Mutant("plans are kept by their tables", "anything", queries, "_plan", _first_plan),
     Mutant("text in a query is overlooked", "texts", queries, "tables_of", _no_text),
     Mutant("a view is a table", "anything", queries, "_new_plan", _no_views),
-    Mutant("the first table counts by what came back", "looked_up", readrules, "returned", _all_seen),
+    Mutant("which rows there are is overlooked", "shown_alone", readrules, "_is_referred_to", _always(True)),
+    Mutant("what decides counts where it is shown", "looked_up", readrules, "used_in", _used(False, True)),
+    Mutant("what is shown is overlooked", "looked_up", readrules, "used_in", _used(True, False)),
+    Mutant("the order of rows is overlooked", "looked_up", readrules, "used_in", _unordered),
     Mutant("conditions are overlooked", "looked_up", readreturned, "_asked", _asked("where")),
     Mutant("conditions on groups are overlooked", "looked_up", readreturned, "_asked", _asked("having")),
     Mutant("the order of a slice is overlooked", "looked_up", readreturned, "_asked", _asked("order")),
@@ -388,7 +391,6 @@ MUTANTS = [
     Mutant("NULL says that there is no row", "shown_alone", readrules, "returned", _certain),
     Mutant("no table looked up is used", "looked_up", RULE, "_unused", _always(True)),
     Mutant("what orders and groups is not used", "shown_alone", readreturned, "_shown", _always(set())),
-    Mutant("DISTINCT ON is overlooked", "looked_up", readrules, "returned", _not_distinct, only="postgresql"),
 ]
 # The rules are the same for both databases: all mutants meet both in the long run alone.
 MEETINGS = [

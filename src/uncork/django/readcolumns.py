@@ -3,8 +3,9 @@
 Lives here: the columns that decide which rows there are, and those that are only shown. Doesn't know: how
 rows are told apart, and what follows from all this (`readrules`).
 
-A column that is only shown matters in the rows that came back. One that decides, in a condition, a join, an
-ordering of which a part is taken, a group, an aggregate, matters in every row of its table.
+A column that is only shown, or that the rows are ordered by, matters in the rows that came back. One that
+decides, in a condition, a join, an ordering of which a part is taken, a group, an aggregate, matters in every
+row of its table.
 """
 
 from dataclasses import dataclass
@@ -50,10 +51,12 @@ def used_in(blocks: list[Block], tables: list[Tables]) -> Used:
             plain = [one for one in select if type(one) is Col]
             shown.update([(one.alias, one.target.column) for one in plain])
             expressions += [one for one in select if type(one) is not Col]
+            if order is None:
+                raise Odd("an order that isn't known")
             if query.is_sliced or query.group_by is not None:
-                if order is None:
-                    raise Odd("an order that isn't known")
                 expressions += order
+            else:
+                shown |= places_in(order)
         else:
             expressions += [*select, *(order or ())]
         if isinstance(query.group_by, tuple | list):
