@@ -202,6 +202,7 @@ def _used(deciding: bool, shown: bool) -> Callable[[Any], Any]:
             return Used(
                 used.deciding if deciding else frozenset(),
                 used.shown if shown else frozenset(),
+                used.loose,
             )
 
         return used_in
@@ -378,7 +379,7 @@ MUTANTS = [
     Mutant("which rows there are is overlooked", "shown_alone", readrules, "_is_referred_to", _always(True)),
     Mutant("what decides counts where it is shown", "looked_up", readrules, "used_in", _used(False, True)),
     Mutant("what is shown is overlooked", "looked_up", readrules, "used_in", _used(True, False)),
-    Mutant("the order of rows is overlooked", "looked_up", readrules, "used_in", _unordered),
+    Mutant("the order of rows is overlooked", "anything", readrules, "used_in", _unordered),
     Mutant("conditions are overlooked", "looked_up", readreturned, "_asked", _asked("where")),
     Mutant("conditions on groups are overlooked", "looked_up", readreturned, "_asked", _asked("having")),
     Mutant("the order of a slice is overlooked", "looked_up", readreturned, "_asked", _asked("order")),

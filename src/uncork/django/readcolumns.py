@@ -19,10 +19,12 @@ from uncork.django.readblocks import Block, Odd, Place, Tables, places_in
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Of all blocks of a query."""
+    """Of all blocks of a query. `loose`: a part of the rows comes back, and it doesn't say which: then any
+    change of a row may bring others."""
 
     deciding: frozenset[Place]
     shown: frozenset[Place]
+    loose: bool = False
 
     def decides(self, alias: str) -> list[str]:
         return sorted([column for found, column in self.deciding if found == alias])
@@ -41,6 +43,7 @@ def used_in(blocks: list[Block], tables: list[Tables]) -> Used:
     """The columns that a query of these blocks uses. Raises Odd where nobody knows."""
     deciding: set[Place] = set()
     shown: set[Place] = set()
+    loose = False
     for block, found in zip(blocks, tables, strict=True):
         query = block.compiler.query
         if query.distinct_fields or query.extra_tables:
@@ -55,6 +58,7 @@ def used_in(blocks: list[Block], tables: list[Tables]) -> Used:
                 raise Odd("an order that isn't known")
             if query.is_sliced or query.group_by is not None:
                 expressions += order
+                loose = query.is_sliced and not order and bool(plain)
             else:
                 shown |= places_in(order)
         else:
@@ -65,4 +69,4 @@ def used_in(blocks: list[Block], tables: list[Tables]) -> Used:
         for edge in found.edges:
             for left, right in edge.pairs:
                 deciding |= {(edge.parent, left), (edge.child, right)}
-    return Used(frozenset(deciding), frozenset(shown))
+    return Used(frozenset(deciding), frozenset(shown), loose)

@@ -105,7 +105,8 @@ def plan_of(blocks: list[Block], vendor: str, enforces: bool) -> Plan:
         best = {alias: place for alias in found.tables if (place := _best(found, held, alias)) is not None}
         for alias, place in best.items():
             table, column = found.tables[alias], found.columns[alias][place[1]]
-            only = None if used is None else used.only(alias, table, column.name)
+            exact = used is not None and (column.unique or not used.loose)
+            only = used.only(alias, table, column.name) if used is not None and exact else None
             constants.append(Constant(table, column, held[place], only))
         left = [alias for alias in found.tables if alias not in best]
         known = set(best)
@@ -145,7 +146,7 @@ class _Parts:
 
     def read(self, found: Tables, block: Block, alias: str, known: set[str], used: Used | None) -> None:
         table = found.tables[alias]
-        if used is None:
+        if used is None or (used.loose and block.outermost):
             self.tables.add(table)
             return
         names = {*used.decides(alias)}

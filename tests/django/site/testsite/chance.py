@@ -581,7 +581,12 @@ def run(text: str) -> Any:
     if isinstance(found, (int, dict)):
         return plain(found)
     rows = [plain(row) for row in found]
-    ordered = ".order_by(" in text.rpartition(")))")[2] or "[" in text[-6:] or ".distinct(" in text
+    ordered = (
+        ".order_by(" in text.rpartition(")))")[2]
+        or "[" in text[-6:]
+        or '.distinct("' in text
+        or ".distinct('" in text
+    )
     return rows if ordered else sorted(rows, key=repr)
 
 
