@@ -49,11 +49,7 @@ def install() -> None:
     """Watch all cursors of the process."""
     if hasattr(CursorWrapper._execute_with_wrappers, "uncork"):
         return
-    execute, call, look_up = (
-        CursorWrapper._execute_with_wrappers,
-        CursorWrapper.callproc,
-        CursorWrapper.__getattr__,
-    )
+    execute, call = CursorWrapper._execute_with_wrappers, CursorWrapper.callproc
 
     def _execute_with_wrappers(self: Any, sql: Any, params: Any, many: bool, executor: Any) -> Any:
         # Innermost, whatever the application has put around: it is the text that the database gets.
@@ -63,14 +59,11 @@ def install() -> None:
         with writing(self.db, None, UNKNOWN):
             return call(self, *args, **kwargs)
 
-    def __getattr__(self: Any, name: str) -> Any:
-        found = look_up(self, name)
-        return partial(_drivers_own, self.db, found) if name in _DRIVERS_OWN else found
-
     _execute_with_wrappers.uncork = True  # type: ignore[attr-defined]
     CursorWrapper._execute_with_wrappers = _execute_with_wrappers
     CursorWrapper.callproc = callproc
-    CursorWrapper.__getattr__ = __getattr__
+    for name in _DRIVERS_OWN:
+        setattr(CursorWrapper, name, property(partial(_drivers_own, name)))
 
 
 @contextmanager
@@ -87,11 +80,17 @@ def writing(connection: Any, table: str | None, tags: Iterable[bytes]) -> Iterat
             yield
 
 
-def _drivers_own(connection: Any, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """A method of which nobody knows what it does; some give a context in which they do it."""
-    with writing(connection, None, UNKNOWN):
-        done = method(*args, **kwargs)
-    return _written_within(connection, done) if hasattr(done, "__enter__") else done
+def _drivers_own(name: str, wrapper: Any) -> Any:
+    """A method of a driver's cursor of which nobody knows what it does, if it has one of that name."""
+    method = getattr(wrapper.cursor, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with writing(wrapper.db, None, UNKNOWN):
+            done = method(*args, **kwargs)
+        # Some give a context in which they do it.
+        return _written_within(wrapper.db, done) if hasattr(done, "__enter__") else done
+
+    return call
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from uncork.django import terminal
 from uncork.django.clock import clock_table
-from uncork.django.recording import current, enter
+from uncork.django.recording import current
 from uncork.pages.record import Unshared
 from uncork.pages.tags import READ_ANYTHING, READ_EVERYTHING, part_tag, table_tag, tag_slots
 from uncork.purging.pending import Journal, Note
@@ -170,16 +170,16 @@ def expecting(connection: Any, expected: Expected) -> Iterator[None]:
 
 
 def look(connection: Any, sql: str, params: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-    """The rows of a query of our own: no render's, and nothing to be watched."""
-    with enter(None), expecting(connection, Expected()), connection.cursor() as cursor:
-        cursor.execute(sql, tuple(params))
-        return [tuple(row) for row in cursor.fetchall()]
-
-
-def run(connection: Any, sql: str) -> None:
-    """Execute a statement of our own that writes nothing."""
-    with expecting(connection, Expected()), connection.cursor() as cursor:
-        cursor.execute(sql)
+    """The rows of a query of our own, on a connection that is open: no render's, nobody's to count or to
+    wrap, and nothing to be watched."""
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        cursor = connection.create_cursor()
+        try:
+            cursor.execute(sql, tuple(params))
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
 
 
 def in_transaction(connection: Any) -> bool:

@@ -10,7 +10,7 @@ blind: it purges whatever depends on any part of the table.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial, wraps
 from typing import Any
 
@@ -34,7 +34,6 @@ from uncork.django.transactions import (
     in_transaction,
     look,
     pending_of,
-    run,
 )
 
 MOST_ROWS = 1000
@@ -218,13 +217,28 @@ def _update(execute: Callable[[], Any], compiler: Any, returning_fields: Any) ->
     connection = write.connection
     looks = write.can_look()
     if looks and not in_transaction(connection) and connections[connection.alias] is connection:
-        with transaction.atomic(using=connection.alias):
+        with _writing_transaction(connection):
             return _update_in_transaction(write, execute, compiler, returning_fields)
     if looks and in_transaction(connection):
         return _update_in_transaction(write, execute, compiler, returning_fields)
     write.counts = not returning_fields
     with write.due(), _made(write, compiler):
         return execute()
+
+
+@contextmanager
+def _writing_transaction(connection: Any) -> Iterator[None]:
+    """A transaction in which nobody else writes to a SQLite database, from the beginning."""
+    block = transaction.atomic(using=connection.alias)
+    with ExitStack() as stack:
+        if connection.vendor == "sqlite":
+            mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"
+            stack.callback(setattr, connection, "transaction_mode", mode)
+            stack.enter_context(block)
+            pending_of(connection).locked = True
+        else:
+            stack.enter_context(block)
+        yield
 
 
 def _update_in_transaction(
@@ -269,9 +283,10 @@ def _before(write: Write, compiler: Any, columns: Columns) -> list[Row]:
     elif not pending_of(connection).locked:
         # Who reads first and then writes is refused when somebody else writes in between.
         key = connection.ops.quote_name(columns.names[columns.key[0]])
-        run(connection, f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
+        look(connection, f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
         pending_of(connection).locked = True
-    return [*look(connection, sql, params)]
+    rows: list[Row] = [*look(connection, sql, params)]
+    return rows
 
 
 @contextmanager
