@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -89,6 +90,17 @@ def measured(act: Callable[[], object], times: int = _TIMES) -> float:
     return median(found) / 1000
 
 
+@contextmanager
+def ahead() -> Iterator[None]:
+    """Before what else runs on the machine, where that is allowed."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pass
+    yield
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def set_up(installed: bool, database: dict[str, Any], state_dir: str) -> None:
     os.environ["UNCORK_STATE_DIR"] = state_dir
     sys.path[:0] = [str(TESTS), str(TESTS / "django" / "site")]
@@ -135,7 +147,7 @@ def committing(database: dict[str, Any], state_dir: str) -> None:
 
 def latency(database: dict[str, Any], state_dir: str) -> tuple[float, float, float]:
     """Microseconds from the return of a COMMIT to when another process refuses the page: median, the 99th
-    percentile, the longest. Ahead of what else runs on the machine, where that is allowed."""
+    percentile, the longest."""
     from uncork.pages.clock import Verdict
     from uncork.pages.tags import table_tag
     from uncork.purging.table import ClockTable
@@ -143,11 +155,7 @@ def latency(database: dict[str, Any], state_dir: str) -> tuple[float, float, flo
     table = ClockTable(Path(state_dir))
     slot = table.slot(table_tag(b"testsite_organisation"))
     found = []
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    except PermissionError:
-        pass
-    with start("committing", database, state_dir) as writer:
+    with ahead(), start("committing", database, state_dir) as writer:
         assert writer.stdout is not None and writer.stdin is not None
         writer.stdout.readline()
         for _ in range(_COMMITS):
@@ -158,7 +166,6 @@ def latency(database: dict[str, Any], state_dir: str) -> tuple[float, float, flo
                 pass
             seen = time.monotonic_ns()
             found.append((seen - int(writer.stdout.readline())) / 1000)
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return median(found), quantiles(found, n=100)[98], max(found)
 
 
@@ -202,7 +209,8 @@ def main() -> None:
         if task == "committing":
             committing(json.loads(database), state_dir)
         else:
-            print(json.dumps(child(task == "with", json.loads(database), state_dir)))
+            with ahead():
+                print(json.dumps(child(task == "with", json.loads(database), state_dir)))
         return
     with tempfile.TemporaryDirectory() as directory:
         file = f"{directory}/db.sqlite3"
