@@ -48,7 +48,7 @@ class Counts:
 
 
 def set_up(directory: Path) -> None:
-    """The example site with the small data, its state in this directory, and the recorder in its settings."""
+    """The example site with the small data, its state in this directory. Its settings have the recorder."""
     state = directory / ".uncork"
     state.mkdir()
     os.environ.pop("DATABASE_URL", None)
@@ -63,9 +63,6 @@ def set_up(directory: Path) -> None:
     from uncork.purging.table import ClockTable
 
     ClockTable(state).close()
-    from uncork.django.injected import inject
-
-    inject()
     import django
     from django.core.management import call_command
 

@@ -35,15 +35,16 @@ def child(recorded: bool, directory: Path, pages: int) -> dict[str, Any]:
         "DJANGO_SETTINGS_MODULE": "eventseer.settings",
         "EVENTSEER_DATA": str(directory),
         "EVENTSEER_HOSTS": "testserver",
+        "EVENTSEER_DEBUG": "1",  # static files keep their names
         "UNCORK_STATE_DIR": str(directory / ".uncork"),
     }
     sys.path.insert(0, str(SITE))
-    if recorded:
-        from uncork.django.injected import inject
-
-        inject()
     import django
+    from django.conf import settings
 
+    settings.DEBUG = False
+    if not recorded:
+        _take_out()
     django.setup()
     from django.core.wsgi import get_wsgi_application
     from django.db import transaction
@@ -113,6 +114,16 @@ def child(recorded: bool, directory: Path, pages: int) -> dict[str, Any]:
     times["insert, in a transaction of 200"] = _cpu(save_together) / _SAVES
     times["update, in a transaction of 200"] = _cpu(change) / _SAVES
     return {"times": times, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+
+def _take_out() -> None:
+    """The site as it would be without Uncork: its settings have the recorder."""
+    from django.conf import settings
+
+    from uncork.django.names import APP, MIDDLEWARE
+
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != APP]
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
 
 
 def _each(work: Callable[[str], None], of: list[str]) -> None:
