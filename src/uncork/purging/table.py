@@ -31,7 +31,7 @@ DEFAULT_SLOTS = 2**20
 purges, on average, what has one other."""
 
 MAGIC = int.from_bytes(b"UNCKCLK1", "little")
-VERSION = 1
+VERSION = 2
 LEAP = 2**40
 """Above any number of purges that a crash of the machine can have kept from the disk."""
 
