@@ -70,6 +70,8 @@ def tags_between(before: dict[Any, Table], after: dict[Any, Table], vendor: str)
             if old is None or new is None:
                 tags.add(existence_tag(table))
                 different = set()
+                if old is not None:  # who referred to it may refer to another one with its key
+                    tags |= {column_tag(table, name.encode()) for name in old}
             else:
                 different = {name for name in old if old[name] != new[name]}
             tags |= {column_tag(table, name.encode()) for name in different}

@@ -44,7 +44,7 @@ class Columns:
 
 
 def came_or_went(columns: Columns, rows: Iterable[Row]) -> set[bytes]:
-    """The tags of rows that were inserted or deleted, by their values."""
+    """The tags of rows that were inserted, by their values; of those that were deleted, `went` has more."""
     table = columns.table.encode()
     tags: set[bytes] = set()
     for at in columns.tracked:
@@ -55,6 +55,18 @@ def came_or_went(columns: Columns, rows: Iterable[Row]) -> set[bytes]:
                 tags.add(row_tag(table, name, value, COMING_OR_GOING))
     if rows:
         tags |= {table_tag(table), existence_tag(table), READ_EVERYTHING}
+    return tags
+
+
+def went(columns: Columns, rows: Iterable[Row], names: Iterable[str]) -> set[bytes]:
+    """The tags of rows that were deleted; `names` are all columns of their table.
+
+    Who refers to one of them may get another with the same key in its place, before the transaction ends and
+    the database looks at it. To a page that found it by this reference it has changed.
+    """
+    tags = came_or_went(columns, rows)
+    if tags:
+        tags.update([column_tag(columns.table.encode(), name.encode()) for name in names])
     return tags
 
 

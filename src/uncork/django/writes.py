@@ -23,7 +23,8 @@ from django.db.models.sql.compiler import SQLCompiler, SQLDeleteCompiler, SQLIns
 from uncork.django import statements
 from uncork.django.clock import clock_table
 from uncork.django.columns import tracked
-from uncork.django.rows import Columns, Row, came_or_went, changed, matched
+from uncork.django.modelcolumns import all_columns
+from uncork.django.rows import Columns, Row, came_or_went, changed, matched, went
 from uncork.django.tables import Kind, nature
 from uncork.django.transactions import (
     UNKNOWN,
@@ -329,7 +330,7 @@ def delete(execute: Any, compiler: Any, *args: Any, **kwargs: Any) -> Any:
             write.counts = True
         found = execute(compiler, *args, **kwargs)
         if write.rows is not None:
-            write.looked(came_or_went(columns, write.rows))
+            write.looked(went(columns, write.rows, all_columns(write.table)))
     return found
 
 

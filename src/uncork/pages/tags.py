@@ -138,7 +138,8 @@ def _split(url: bytes) -> tuple[bytes, bytes, bytes | None]:
 #                                                       a write that purges it
 #     db:TABLE                any row, any column       every one to the table
 #     db:TABLE.+              which rows there are      a row inserted or deleted
-#     db:TABLE.COLUMN~        a column of all rows      a row that stays changes in that column
+#     db:TABLE.COLUMN~        a column of all rows      a row that stays changes in that column; a row that is
+#                                                       deleted, for another may take its place at the commit
 #     db:TABLE.COLUMN=VALUE   the rows with that value  one of them inserted, deleted, changed, by its values
 #                                                       before and after
 #     db:TABLE.COLUMN=VALUE~OTHER                       one of them changes in that other column
