@@ -203,6 +203,62 @@ def test_a_transaction_in_sql(database: str, purged: Purged) -> None:
     assert slug("c") in purged and slug("b") not in purged
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "SET LOCAL lock_timeout = '1s'",
+        "SHOW lock_timeout",
+        "NOTIFY x",
+        "SAVEPOINT x",
+        "SELECT 1",
+        "/* a /* comment */ SELECT */",
+        "SET x.y = 'a;'",
+    ],
+)
+def test_several_statements_in_one_text(postgresql: str, purged: Purged, before: str) -> None:
+    separator = " " if before.startswith("/*") else "; "
+    with transaction.atomic(using=postgresql), connections[postgresql].cursor() as cursor:
+        cursor.execute(f"{before}{separator}UPDATE testsite_topic SET title = 'x'")
+        assert not purged
+    assert purged == blind("testsite_topic")
+
+
+@pytest.mark.parametrize("composed", [False, True])
+def test_a_transaction_in_one_text(postgresql: str, purged: Purged, composed: bool) -> None:
+    from psycopg.sql import SQL
+
+    kind = SQL if composed else str
+    insert = "INSERT INTO testsite_topic (slug, title) VALUES ('a', '')"
+    with connections[postgresql].cursor() as cursor:
+        purged.meanwhile = others_see(postgresql, "a")
+        cursor.execute(kind(f"BEGIN; {insert}; COMMIT"))
+        assert purged.take() == blind("testsite_topic")
+        purged.meanwhile = None
+        cursor.execute(kind("begin; UPDATE testsite_topic SET title = 'x'"))
+        purged.clear()
+        cursor.execute("COMMIT")
+        assert purged.take() == blind("testsite_topic")
+        cursor.execute(kind("BEGIN; SELECT 1; COMMIT"))
+        assert not purged
+    with transaction.atomic(using=postgresql), connections[postgresql].cursor() as cursor:
+        write(postgresql, "b")
+        cursor.execute(kind("COMMIT; UPDATE testsite_topic SET title = 'y'"))
+        assert slug("b") in purged and blind("testsite_topic") <= purged
+
+
+def test_statements_that_wrote_before_a_constraint_refused_them(
+    sqlite: str, purged: Purged, tmp_path: Path
+) -> None:
+    insert = "INSERT INTO testsite_topic (slug, title) VALUES (%s, '')"
+    with connections[sqlite].cursor() as cursor, pytest.raises(IntegrityError):
+        cursor.executemany(insert, [("a",), ("a",)])
+    assert purged.take() == blind("testsite_topic") and not is_pending(tmp_path)
+    with connections[sqlite].cursor() as cursor, pytest.raises(IntegrityError):
+        cursor.execute("INSERT OR FAIL INTO testsite_topic (slug, title) VALUES ('b', ''), ('b', '')")
+    assert purged == blind("testsite_topic") and not is_pending(tmp_path)
+    assert set(Topic.objects.using(sqlite).values_list("slug", flat=True)) == {"a", "b"}
+
+
 def test_a_commit_behind_djangos_back(postgresql: str, purged: Purged) -> None:
     with transaction.atomic(using=postgresql), connections[postgresql].cursor() as cursor:
         write(postgresql)

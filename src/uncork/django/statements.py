@@ -39,7 +39,10 @@ _EFFECTS = {
     **dict.fromkeys(["COMMIT", "END", "RELEASE", "ABORT", "ROLLBACK"], Effect.ENDS),
     **dict.fromkeys(["CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "ATTACH", "DETACH"], Effect.DEFINES),
 }
-_START = re.compile(r"(?:\s+|[(;]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*([A-Za-z]*)", re.DOTALL)
+# Not of comments within comments, which end elsewhere on PostgreSQL than on SQLite.
+_START = re.compile(r"(?:\s+|[(;]|--[^\n]*(?:\n|\Z)|/\*(?:(?!/\*).)*?\*/)*([A-Za-z]*)", re.DOTALL)
+# What begins or ends a transaction, perhaps.
+_TRANSACTIONS = re.compile(r"\b(?:abort|begin|commit|end|prepared?|rollback|start)\b", re.IGNORECASE)
 _CALL = re.compile(r"([^\W\d][\w$]*)\"?\s*\(")
 # Attributes of drivers' cursors that write, and are no methods of Django's.
 _DRIVERS_OWN = frozenset({"copy", "copy_expert", "copy_from", "executescript"})
@@ -76,7 +79,7 @@ def writing(connection: Any, table: str | None, tags: Iterable[bytes]) -> Iterat
         pending.locked = True
         yield
     else:
-        with Due(tags):
+        with Due(tags, is_one=False):
             yield
 
 
@@ -109,10 +112,12 @@ def _watch(executor: Any, sql: Any, params: Any, many: bool, context: Any) -> An
 
     if expected is not None and expected.is_it(sql):
         return expected.run(execute, context["cursor"])
+    if _are_several(sql, connection):
+        return _several(connection, sql, execute)
     match effect_of(sql):
         case Effect.SETTLES:
             return execute()
-        case Effect.READS if not _may_write(sql, connection):
+        case Effect.READS if not may_call_writers(sql, connection):
             return execute()
         case Effect.BEGINS:
             done = execute()
@@ -172,11 +177,39 @@ class _Fetched:
         return getattr(self._cursor, name)
 
 
-def _may_write(sql: str, connection: Any) -> bool:
-    """Whether something that begins like a query may be more: by functions, or by what comes behind it."""
+def _are_several(sql: Any, connection: Any) -> bool:
+    """Whether a text may be more than one statement; SQLite takes one at a time."""
     if connection.vendor == "sqlite":
-        return False  # one statement at a time
-    return ";" in sql.rstrip("; \n") or may_call_writers(sql, connection)
+        return False
+    # Else it is a composed statement of the driver's.
+    return not isinstance(sql, str) or (";" in sql and ";" in sql.strip("; \n"))
+
+
+def _several(connection: Any, sql: Any, execute: Callable[[], Any]) -> Any:
+    """A text of several statements: any of them may write, begin a transaction or end one."""
+    written = rawsql.tables_of(sql, connection).writes
+    tags: frozenset[bytes] = UNKNOWN if written is None else frozenset().union(*map(blind, written))
+    try:
+        if isinstance(sql, str) and not _TRANSACTIONS.search(sql):
+            if written is not None and not written:
+                return execute()
+            with writing(connection, None, tags):
+                return execute()
+        pending = pending_of(connection)
+        due = pending.tags() | tags
+        if not due:
+            return execute()
+        with Due(due, is_one=False):
+            done = execute()
+        # It isn't known whether this transaction was begun before or after what was written.
+        if in_transaction(connection):
+            pending.add(None, due)
+        else:
+            pending.clear()
+        return done
+    finally:
+        if written is None:
+            rawsql.forget()
 
 
 def may_call_writers(sql: str | None, connection: Any) -> bool:

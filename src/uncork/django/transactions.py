@@ -230,13 +230,15 @@ class Due:
     """Around what makes a purge due, a COMMIT or a statement in autocommit: its tags are purged at the end,
     however it ends, and noted in the journal until then.
 
-    `tags` may be replaced on the way by those that turned out to be right.
+    `tags` may be replaced on the way by those that turned out to be right. `is_one`: it is done as a whole or
+    not at all, so that nothing is purged when a constraint refuses it.
     """
 
-    __slots__ = ("_journal", "_note", "tags")
+    __slots__ = ("_is_one", "_journal", "_note", "tags")
 
-    def __init__(self, tags: Iterable[bytes]) -> None:
+    def __init__(self, tags: Iterable[bytes], is_one: bool = True) -> None:
         self.tags = tags
+        self._is_one = is_one
         self._note: Note | None = None
 
     def __enter__(self) -> "Due":
@@ -252,12 +254,12 @@ class Due:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # With this the database has certainly not done it.
+        # With this the database has certainly not done it, or no more of it.
         refused = isinstance(error, IntegrityError)
-        purged = refused or purge(self.tags)
+        purged = (refused and self._is_one) or purge(self.tags)
         if self._note is not None:
             # Where it doesn't say, it may still be at work: others will purge again.
-            if refused or (purged and error is None):
+            if purged and (refused or error is None):
                 self._journal.end(self._note)
             else:
                 self._note.leave()
