@@ -1,6 +1,7 @@
 """What counts as an input: each way to read a request, through Django's handlers."""
 
 import copy
+import io
 import json
 import pickle
 import threading
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse, QueryDict
 
 from support.django_requests import Site
@@ -265,6 +268,36 @@ def test_what_the_middleware_hands_on_is_what_django_would(site: Site) -> None:
     assert seen["meta"] == ["de", True] and seen["kinds"] == [True, True]
     assert seen["name"] == "WSGIRequest"
     assert seen["types"] == ["*/*"]
+
+
+@pytest.mark.parametrize("kind", [WSGIRequest, type], ids=["of Django", "of its own class"])
+@pytest.mark.parametrize(
+    ("read", "counted"),
+    [
+        (lambda r: r.COOKIES["a"], "field:cookie"),
+        (lambda r: r.GET["page"], "query"),
+        (lambda r: r.get_full_path(), "query"),
+        (lambda r: r.headers["User-Agent"], "field:user-agent"),
+        (lambda r: r.META["HTTP_USER_AGENT"], "field:user-agent"),
+    ],
+    ids=["a cookie", "a parameter", "the path with the query", "a field", "a field in META"],
+)
+def test_a_request_that_is_made_of_the_one_that_came(site: Site, kind: Any, read: Read, counted: str) -> None:
+    def view(request: Any) -> HttpResponse:
+        made = (type(request) if kind is type else kind)(request.environ)
+        assert made.content_type == "text/plain" and not hasattr(made, "session")
+        return HttpResponse(str(read(made)))
+
+    answer = site.ask(view, "/page/" + QUERY, FIELDS)
+    assert answer.status == 200
+    assert counted in answer.inputs or answer.unshared == "whole-request"
+
+
+def test_such_a_request_of_asgi(site: Site) -> None:
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse(ASGIRequest(request.scope, io.BytesIO()).COOKIES["a"])
+
+    assert site.ask(view, "/page/", FIELDS, asgi=True).unshared is not None
 
 
 def test_a_thread_of_the_view_reads_for_it(site: Site) -> None:

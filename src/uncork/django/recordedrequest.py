@@ -17,6 +17,7 @@ from django.utils.functional import cached_property
 
 from uncork.django.requestreads import (
     CSRF_KEYS,
+    READS,
     Reads,
     What,
     cookie_input,
@@ -27,8 +28,6 @@ from uncork.django.requestreads import (
 from uncork.pages.keys import WHOLE_COOKIE, WHOLE_QUERY
 from uncork.pages.record import Unshared
 
-_READS = "_uncork_reads"
-
 
 def record(request: Any, reads: Reads) -> None:
     """From now on, count what is read of a request. Raises TypeError where its class can't be extended."""
@@ -38,7 +37,7 @@ def record(request: Any, reads: Reads) -> None:
         found = _kinds[kind] = type(kind.__name__, (RecordedRequest, kind), {"__module__": kind.__module__})
     request.__class__ = found
     own = request.__dict__
-    own[_READS] = reads
+    own[READS] = reads
     # A charset of the content, which there is none of, says nothing of the query.
     if own.get("_encoding") is not None:
         del own["_encoding"]
@@ -60,7 +59,7 @@ def record(request: Any, reads: Reads) -> None:
 
 def reads_of(request: Any) -> Reads | None:
     """The reads of a request that is recorded."""
-    found: Reads | None = request.__dict__.get(_READS)
+    found: Reads | None = request.__dict__.get(READS)
     return found
 
 
@@ -301,12 +300,15 @@ class RecordedHeaders(HttpHeaders):
 
 
 class RecordedRequest:
-    """In front of the class of a request."""
+    """In front of the class of a request. One of it that somebody made of the META of another is not recorded
+    itself: what it reads there is."""
 
     @cached_property
     def GET(self) -> Any:
         found = super().GET  # type: ignore[misc]
-        reads: Reads = self.__dict__[_READS]
+        reads = reads_of(self)
+        if reads is None:
+            return found
         if type(found) is not QueryDict:
             reads.recording.read_query()
             return found
@@ -316,8 +318,12 @@ class RecordedRequest:
 
     @cached_property
     def COOKIES(self) -> Any:
-        found = RecordedCookies(super().COOKIES)  # type: ignore[misc]
-        found.start(self.__dict__[_READS])
+        made = super().COOKIES  # type: ignore[misc]
+        reads = reads_of(self)
+        if reads is None:
+            return made
+        found = RecordedCookies(made)
+        found.start(reads)
         return found
 
     @cached_property
@@ -327,12 +333,14 @@ class RecordedRequest:
         return RecordedHeaders(meta) if isinstance(meta, RecordedMeta) else HttpHeaders(meta)
 
     def _get_full_path(self, path: Any, force_append_slash: Any) -> Any:
-        self.__dict__[_READS].count(WHOLE_QUERY, 3)
+        if (reads := reads_of(self)) is not None:
+            reads.count(WHOLE_QUERY, 3)
         return super()._get_full_path(path, force_append_slash)  # type: ignore[misc]
 
     @property
     def content_type(self) -> Any:
-        self.__dict__[_READS].count(meta_input("CONTENT_TYPE"), 2)
+        if (reads := reads_of(self)) is not None:
+            reads.count(meta_input("CONTENT_TYPE"), 2)
         return self.__dict__["content_type"]
 
     @content_type.setter
@@ -341,7 +349,8 @@ class RecordedRequest:
 
     @property
     def content_params(self) -> Any:
-        self.__dict__[_READS].count(meta_input("CONTENT_TYPE"), 2)
+        if (reads := reads_of(self)) is not None:
+            reads.count(meta_input("CONTENT_TYPE"), 2)
         return self.__dict__["content_params"]
 
     @content_params.setter
@@ -356,7 +365,8 @@ class RecordedRequest:
             found = self.__dict__["session"]
         except KeyError:
             raise AttributeError("session") from None
-        self.__dict__[_READS].count_session(2)
+        if (reads := reads_of(self)) is not None:
+            reads.count_session(2)
         return found
 
     @session.setter

@@ -41,6 +41,9 @@ _FREE = frozenset(
 _OF_SERVERS = ("wsgi.", "gunicorn.", "uwsgi.", "mod_wsgi.", "waitress.", "granian.")
 _CLIENT = ("REMOTE_", "SSL_CLIENT_", "AUTH_TYPE", "GEOIP_")
 _QUERY = frozenset({"QUERY_STRING", "RAW_URI", "REQUEST_URI", "UNENCODED_URL"})
+READS = "_uncork_reads"
+"""The attribute of a request that is recorded: its Reads."""
+
 CSRF_KEYS = frozenset({"CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE"})
 
 _FREE_OF_SCOPE = frozenset(
@@ -165,7 +168,20 @@ def is_unused(frame: FrameType, what: bytes | Unshared) -> bool:
         if len(_rules) < _MOST_RULES:
             _rules[id(code)] = known
     rule = known[1]
-    return rule is not None and rule(what)
+    if rule is None or not rule(what):
+        return False
+    return rule not in _OF_RECORDED or _is_recorded(frame)
+
+
+def _is_recorded(frame: FrameType) -> bool:
+    """Whether this is code of a request that is recorded. One that somebody made of its META is not: what
+    that makes of it counts nothing by itself."""
+    found: FrameType | None = frame
+    while found is not None and found.f_globals is frame.f_globals:
+        if (request := found.f_locals.get("self")) is not None:
+            return READS in getattr(request, "__dict__", ())
+        found = found.f_back
+    return False
 
 
 Rule = Callable[[bytes | Unshared], bool]
@@ -204,11 +220,18 @@ def _query(what: bytes | Unshared) -> bool:
     return what == WHOLE_QUERY
 
 
+def _made(what: bytes | Unshared) -> bool:
+    return True
+
+
+_OF_RECORDED = frozenset({_made, _query})
+
+
 # By module and function, None for all of a module.
 _UNUSED: dict[tuple[Any, str | None], Rule] = {
     # GET and COOKIES are made here; what is read of them counts.
-    ("django.core.handlers.wsgi", None): _always,
-    ("django.core.handlers.asgi", None): _always,
+    ("django.core.handlers.wsgi", None): _made,
+    ("django.core.handlers.asgi", None): _made,
     # Counted for who calls get_full_path.
     ("django.http.request", "_get_full_path"): _query,
     # A session is counted when it is used, wherever that is.
