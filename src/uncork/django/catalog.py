@@ -13,6 +13,11 @@ class NotKnown(Exception):
     """It can't be told which tables stand behind a name; the message names it."""
 
 
+def parts(table: str) -> Name:
+    """The name of a model's table, which may name a schema, too."""
+    return tuple(table.strip('"').split('"."'))
+
+
 @dataclass(slots=True)
 class Relation:
     """A table or a view. `name`: as in tags."""
@@ -30,6 +35,15 @@ class Relation:
     """Those that it writes to when a row is deleted from this one, besides."""
     altered: bool = False
     """Rows are not what statements make of them, or can't all be looked at."""
+    exact: dict[str, str] = field(default_factory=dict)
+    """Columns in which only equal values are equal, whatever models say, each with the name of their
+    `modelcolumns.Kind`: no collation or type that takes several spellings for one."""
+
+    def is_exact(self, column: str, kind: str) -> bool:
+        """Whether a column is one of these, for values of that kind."""
+        found = self.exact.get(column)
+        # A database that has no type for a UUID has its digits.
+        return found == kind or (found == "TEXT" and kind == "UUID")
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 
 from django.apps import apps
 
-from uncork.django.catalog import Catalog, Relation
-from uncork.django.sqltext import Kind, Name, read_text
+from uncork.django.catalog import Catalog, Relation, parts
+from uncork.django.sqltext import Kind, Name, collated_columns, read_text
 
 OWN_TRIGGERS = "uncork_"
 """Triggers whose names begin so write nothing that a page could read."""
@@ -55,7 +55,7 @@ def _spellings(vendor: str) -> dict[Name, str]:
     found = {}
     for model in apps.get_models(include_auto_created=True):
         table = model._meta.db_table
-        name = tuple(table.strip('"').split('"."'))
+        name = parts(table)
         found[name if vendor == "postgresql" else tuple(part.lower() for part in name)] = table
     return found
 
@@ -91,9 +91,14 @@ def _load_sqlite(connection: Any) -> Catalog:
             " k.on_update NOT IN ('NO ACTION', 'RESTRICT')"
             " FROM sqlite_master m, pragma_foreign_key_list(m.name) k WHERE m.type = 'table'"
         )
+        columns = rows(
+            "SELECT lower(m.name), c.name, upper(c.type) FROM sqlite_master m, pragma_table_xinfo(m.name) c"
+            " WHERE m.type = 'table'"
+        )
         temporary = {name.lower() for (name,) in rows("SELECT name FROM sqlite_temp_master")}
     spellings = _spellings("sqlite")
     relations: dict[Name, Relation] = {}
+    collated: dict[str, set[str] | None] = {}
     for kind, name, _, sql in schema:
         if kind in ("table", "view"):
             virtual = sql is not None and sql[:14].upper() == "CREATE VIRTUAL"
@@ -106,6 +111,11 @@ def _load_sqlite(connection: Any) -> Catalog:
                 altered=virtual or name.lower() in temporary,
             )
             relations[known] = relations["main", known[0]] = relation
+            collated[known[0]] = collated_columns(sql or "") if kind == "table" else None
+    for table, name, declared in columns:
+        own = collated.get(table)
+        if own is not None and name.lower() not in own and (of := _affinity(declared)) is not None:
+            relations[(table,)].exact[name] = of
     # Functions of the process run in it: a query in one is seen like any other.
     catalog = Catalog("sqlite", relations, {})
     for child, parent, deletes, updates in keys:
@@ -121,6 +131,16 @@ def _load_sqlite(connection: Any) -> Catalog:
             on.follows = None if written is None or on.follows is None else on.follows | written
             on.altered |= on.name in (written or ())
     return catalog
+
+
+def _affinity(declared: str) -> str | None:
+    """The kind of the values of a column of SQLite, by its type in upper case; None where the database turns
+    some into others. Source: sqlite.org/datatype3.html §3.1"""
+    if "INT" in declared:
+        return "INTEGER"
+    if any(part in declared for part in ("CHAR", "CLOB", "TEXT")):
+        return "TEXT"
+    return "BOOLEAN" if declared in ("BOOL", "BOOLEAN") else None
 
 
 def _query_of(sql: str) -> str:
@@ -167,6 +187,15 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 """
+# Types with one spelling of each value, and collations by which only equal texts are equal.
+_EXACT = """
+SELECT a.attrelid, a.attname, CASE t.typname WHEN 'bool' THEN 'BOOLEAN' WHEN 'uuid' THEN 'UUID'
+    WHEN 'text' THEN 'TEXT' WHEN 'varchar' THEN 'TEXT' ELSE 'INTEGER' END
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+WHERE a.attnum > 0 AND NOT a.attisdropped AND t.typnamespace = 'pg_catalog'::regnamespace
+    AND t.typname IN ('int2', 'int4', 'int8', 'bool', 'uuid', 'text', 'varchar')
+    AND l.collisdeterministic IS NOT FALSE
+"""
 _CASCADES = """
 SELECT confrelid, conrelid, confdeltype IN ('c', 'n', 'd'), confupdtype IN ('c', 'n', 'd') FROM pg_constraint
 WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
@@ -190,6 +219,7 @@ def _load_postgresql(connection: Any) -> Catalog:
     with _rows(connection) as rows:
         found = rows(_RELATIONS)
         kin = rows("SELECT inhparent, inhrelid FROM pg_inherits")
+        exact = rows(_EXACT)
         cascades, triggers, functions = rows(_CASCADES), rows(_TRIGGERS), rows(_FUNCTIONS)
     spellings = _spellings("postgresql")
     by_oid: dict[int, Relation] = {}
@@ -202,6 +232,9 @@ def _load_postgresql(connection: Any) -> Catalog:
         by_oid[oid] = relations[schema, name] = relation
         if visible:
             relations[(name,)] = relation
+    for oid, name, of in exact:
+        if oid in by_oid:
+            by_oid[oid].exact[name] = of
     for parent, child in kin:
         if parent in by_oid and child in by_oid:
             above, below = by_oid[parent], by_oid[child]

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.apps import apps
 from django.db import models
 
+from uncork.django.catalog import Catalog, parts
 from uncork.django.columns import is_exact, spelling, tracked
 
 
@@ -73,6 +74,16 @@ def columns_of(table: str, vendor: str, enforces: bool) -> dict[str, Column]:
             # Where several models have one table, what they agree upon.
             found = own if found is None else {k: v for k, v in found.items() if own.get(k) == v}
     return found or {}
+
+
+def exact_columns(connection: Any, catalog: Catalog, table: str) -> dict[str, Column]:
+    """Those of `columns_of` that the database has as the models say: whoever made the table may have given a
+    column another type or a collation, by which it finds more than equal values equal."""
+    found = columns_of(table, connection.vendor, connection.features.supports_foreign_keys)
+    relation = catalog.find(parts(table))
+    if relation is None:
+        return {}
+    return {name: column for name, column in found.items() if relation.is_exact(name, column.kind.name)}
 
 
 @cache

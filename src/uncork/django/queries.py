@@ -20,7 +20,9 @@ from django.db.models.sql.compiler import SQLCompiler, SQLDeleteCompiler, SQLUpd
 from django.db.models.sql.constants import MULTI, SINGLE
 
 from uncork.django import rawsql, registries
+from uncork.django.catalog import parts
 from uncork.django.introspection import catalog_of
+from uncork.django.modelcolumns import exact_columns
 from uncork.django.rawsql import Statement, tables_of
 from uncork.django.readblocks import Block
 from uncork.django.readrules import Plan, plan_of, values_of
@@ -285,8 +287,9 @@ def _plan(compiler: Any, sql: str, blocks: list[Block]) -> tuple[Plan, str]:
 
 def _new_plan(compiler: Any, sql: str, blocks: list[Block]) -> tuple[Plan, str]:
     connection = compiler.connection
-    plan = plan_of(blocks, connection.vendor, connection.features.supports_foreign_keys)
     statement = tables_of(sql, connection)
+    known = catalog_of(connection)
+    plan = plan_of(blocks, connection.vendor, partial(exact_columns, connection, known))
     if statement.reads is None:
         return plan, statement.why
     tables = set(plan.tables)
@@ -296,9 +299,8 @@ def _new_plan(compiler: Any, sql: str, blocks: list[Block]) -> tuple[Plan, str]:
     tables.update([table for table in statement.reads if not compiled[table]])
     if plan.notes and compiled != statement.named:
         tables.update(compiled)
-    known = catalog_of(connection)
     for table in compiled:
-        behind = known.reads(tuple(table.strip('"').split('"."')))
+        behind = known.reads(parts(table))
         if behind != {table}:
             tables |= {table, *behind}
     return plan.with_tables(tables), ""

@@ -4,7 +4,7 @@ Lives here: reading Django's own structures of a query. Doesn't know: what follo
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,13 @@ from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import ExtraWhere
 
-from uncork.django.modelcolumns import Column, columns_of
+from uncork.django.modelcolumns import Column
 
 Place = tuple[str, str]
 """A column of an alias."""
+
+Columns = Callable[[str], Mapping[str, Column]]
+"""The tracked columns of a table."""
 
 
 class Odd(Exception):
@@ -60,9 +63,9 @@ class Edge:
 class Tables:
     """The aliases of a block: their tables and tracked columns, and the joins between them. Raises Odd."""
 
-    def __init__(self, block: Block, vendor: str, enforces: bool) -> None:
+    def __init__(self, block: Block, columns: Columns) -> None:
         self.tables: dict[str, str] = {}
-        self.columns: dict[str, dict[str, Column]] = {}
+        self.columns: dict[str, Mapping[str, Column]] = {}
         self.edges: list[Edge] = []
         self.conditions: list[Any] = []
         """What joins ask for beside equalities."""
@@ -72,7 +75,7 @@ class Tables:
                 raise Odd(kind.__name__)
             alias = clause.table_alias or clause.table_name
             self.tables[alias] = clause.table_name
-            self.columns[alias] = columns_of(clause.table_name, vendor, enforces)
+            self.columns[alias] = columns(clause.table_name)
             if kind is Join:
                 self._join(clause, alias)
 

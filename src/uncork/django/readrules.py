@@ -24,7 +24,7 @@ from django.db.models.lookups import Exact, In, IntegerFieldExact
 from django.db.models.sql.where import AND, WhereNode
 
 from uncork.django.modelcolumns import Column, Kind, all_columns, column_kind
-from uncork.django.readblocks import Block, Odd, Place, Tables, aliases_in
+from uncork.django.readblocks import Block, Columns, Odd, Place, Tables, aliases_in
 from uncork.django.readcolumns import Used, used_in
 from uncork.django.readreturned import Returned, positions_of, returned
 
@@ -80,8 +80,9 @@ class Plan:
         )
 
 
-def plan_of(blocks: list[Block], vendor: str, enforces: bool) -> Plan:
-    """What a query of these blocks reads: the outermost first, if its rows come back."""
+def plan_of(blocks: list[Block], vendor: str, columns: Columns) -> Plan:
+    """What a query of these blocks reads: the outermost first, if its rows come back. `columns`: those that
+    rows are told apart by."""
     parts = _Parts()
     constants: list[Constant] = []
     came: list[Returned] = []
@@ -89,12 +90,12 @@ def plan_of(blocks: list[Block], vendor: str, enforces: bool) -> Plan:
     outer: dict[Place, Values] = {}
     within = {clause.table_alias for block in blocks if not block.outermost for clause in block.clauses}
     try:
-        used: Used | None = used_in(blocks, [Tables(block, vendor, enforces) for block in blocks])
+        used: Used | None = used_in(blocks, [Tables(block, columns) for block in blocks])
     except Odd:
         used = None
     for number, block in enumerate(blocks):
         try:
-            found = Tables(block, vendor, enforces)
+            found = Tables(block, columns)
             held = _held(found, block, number, vendor, outer)
         except Odd as odd:
             notes.append(str(odd))

@@ -7,6 +7,7 @@ It is no grammar of SQL: it knows where tables are named, and gives up where som
 it calls a table or a function may be neither, and then nothing of that name is found.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -146,6 +147,27 @@ def _end_of_comment(sql: str, at: int, vendor: str) -> int:
         opening = sql.find("/*", at, closing) if vendor == "postgresql" else -1
         depth, at = (depth + 1, opening + 2) if opening >= 0 else (depth - 1, closing + 2)
     return at
+
+
+def collated_columns(sql: str) -> set[str] | None:
+    """The columns of a CREATE TABLE of SQLite that have a collation of their own, in lower case; None when
+    the text is not understood."""
+    found: set[str] = set()
+    depth, column = 0, ""
+    try:
+        tokens = list(_tokens(sql, "sqlite"))
+    except _Unclear:
+        return None
+    for before, token in itertools.pairwise(tokens):
+        if before == ("other", "("):
+            depth += 1
+        elif before == ("other", ")"):
+            depth -= 1
+        if depth == 1 and before in (("other", "("), ("other", ",")):
+            column = token[1].lower()
+        elif before == ("word", "collate") and token[1].lower() != "binary":
+            found.add(column)
+    return found
 
 
 def read_text(sql: str, vendor: str) -> list[Text]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from uncork.django.catalog import NotKnown
+from uncork.django.catalog import NotKnown, parts
 from uncork.django.introspection import catalog_of
 
 
@@ -39,7 +39,7 @@ UNKNOWN = Nature(Kind.UNKNOWN)
 
 def nature(connection: Any, table: str) -> Nature:
     """What a table is, and what the database does with it by itself. `table`: as models spell it."""
-    name = tuple(table.strip('"').split('"."'))
+    name = parts(table)
     try:
         catalog = catalog_of(connection, [name])
         touched, reached = catalog.writes(name, deletes=False), catalog.writes(name)

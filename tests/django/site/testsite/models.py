@@ -160,6 +160,19 @@ class Crowd(models.Model):
         db_table = "testsite_crowd"
 
 
+class Legacy(models.Model):
+    """Not managed: somebody else's table, whose columns may be of other types than these."""
+
+    code = models.CharField(max_length=10, primary_key=True)
+    label = models.CharField(max_length=10, db_index=True)
+    number = models.IntegerField(db_index=True)
+    title = models.CharField(max_length=10, default="a")
+
+    class Meta:
+        managed = False
+        db_table = "testsite_legacy"
+
+
 CROWD = """
 CREATE VIEW testsite_crowd AS
 SELECT e.id AS id, e.title AS title, COUNT(p.id) AS people
