@@ -41,6 +41,8 @@ settings.configure(
     BASE_DIR=_files,
     USE_TZ=True,
     SITE_ID=1,
+    # What is written before and after a test leaves nothing there.
+    UNCORK={"outbox": False},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     DATABASES={
         "default": _sqlite("default.sqlite3"),

@@ -15,7 +15,8 @@ from testsite.models import Event, Organisation, Topic
 
 from support.purged import Purged, blind
 from uncork.django import recording
-from uncork.django.transactions import MOST_TAGS, purge_at_commit
+from uncork.django.collected import MOST_TAGS
+from uncork.django.transactions import purge_at_commit
 from uncork.pages.record import Unshared
 from uncork.pages.tags import READ_ANYTHING, READ_EVERYTHING, existence_tag, row_tag, table_tag
 from uncork.purging.pending import is_pending
@@ -407,7 +408,7 @@ def test_without_a_clock_everything_goes_on(
 
 
 def test_a_clock_that_comes_while_a_transaction_runs(sqlite: str, purged: Purged, tmp_path: Path) -> None:
-    with override_settings(UNCORK={"state_dir": tmp_path / "later"}):
+    with override_settings(UNCORK={"state_dir": tmp_path / "later", "outbox": False}):
         with transaction.atomic(using=sqlite):
             write(sqlite)
             (tmp_path / "later").mkdir()

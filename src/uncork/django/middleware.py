@@ -17,7 +17,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from uncork.django import recordedrequest
+from uncork.django import outbox, recordedrequest
 from uncork.django.clock import clock_table
 from uncork.django.names import APP
 from uncork.django.options import options
@@ -94,6 +94,8 @@ class Render:
         self._request = request
         self._outer = entered()
         self._table = _edge_of(request)
+        if self._table is not None:
+            outbox.look_after()
         self._broken = False
         self._reads: Reads | None = None
         self.recording: Recording | None = None

@@ -7,7 +7,7 @@ Past this net go the driver's own connection (`connection.connection`), and func
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache, partial
@@ -17,8 +17,9 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from uncork.django import rawsql
+from uncork.django.collected import UNKNOWN, blind, pending_of
 from uncork.django.tables import may_write
-from uncork.django.transactions import UNKNOWN, Due, blind, in_transaction, pending_of, purge
+from uncork.django.transactions import Due, due, in_transaction, leave_in_outbox, purge
 
 
 class Effect(Enum):
@@ -59,7 +60,7 @@ def install() -> None:
         return execute(self, sql, params, many, partial(_watch, executor))
 
     def callproc(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with writing(self.db, None, UNKNOWN):
+        with writing(self.db, UNKNOWN):
             return call(self, *args, **kwargs)
 
     _execute_with_wrappers.uncork = True  # type: ignore[attr-defined]
@@ -70,16 +71,16 @@ def install() -> None:
 
 
 @contextmanager
-def writing(connection: Any, table: str | None, tags: Iterable[bytes]) -> Iterator[None]:
-    """Around a write that purges these tags, which may be of rows of one table."""
+def writing(connection: Any, tags: Collection[bytes], alone: bool = False) -> Iterator[None]:
+    """Around a write that purges these tags. `alone`: it may not stand in a transaction."""
     if in_transaction(connection):
         pending = pending_of(connection)
         # Before: a statement that fails midway may have written.
-        pending.add(table, tags)
+        pending.add(None, tags)
         pending.locked = True
         yield
     else:
-        with Due(tags, is_one=False):
+        with due(connection, tags, alone, is_one=False):
             yield
 
 
@@ -88,7 +89,7 @@ def _drivers_own(name: str, wrapper: Any) -> Any:
     method = getattr(wrapper.cursor, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        with writing(wrapper.db, None, UNKNOWN):
+        with writing(wrapper.db, UNKNOWN, alone=True):
             done = method(*args, **kwargs)
         # Some give a context in which they do it.
         return _written_within(wrapper.db, done) if hasattr(done, "__enter__") else done
@@ -98,7 +99,7 @@ def _drivers_own(name: str, wrapper: Any) -> Any:
 
 @contextmanager
 def _written_within(connection: Any, context: Any) -> Iterator[Any]:
-    with writing(connection, None, UNKNOWN), context as inner:
+    with writing(connection, UNKNOWN, alone=True), context as inner:
         yield inner
 
 
@@ -127,7 +128,7 @@ def _watch(executor: Any, sql: Any, params: Any, many: bool, context: Any) -> An
             return _end(connection, sql, execute)
         case Effect.DEFINES:
             try:
-                with writing(connection, None, UNKNOWN):
+                with writing(connection, UNKNOWN, alone=True):
                     return execute()
             finally:
                 rawsql.forget()
@@ -136,7 +137,8 @@ def _watch(executor: Any, sql: Any, params: Any, many: bool, context: Any) -> An
     written = rawsql.tables_of(sql, connection).writes
     if written is not None and not written:
         return execute()
-    with writing(connection, None, UNKNOWN if written is None else frozenset().union(*map(blind, written))):
+    tags = UNKNOWN if written is None else frozenset().union(*map(blind, written))
+    with writing(connection, tags, alone=written is None):
         done = execute()
         if connection.vendor == "sqlite" and context["cursor"].description:
             _Fetched(context["cursor"])
@@ -193,17 +195,17 @@ def _several(connection: Any, sql: Any, execute: Callable[[], Any]) -> Any:
         if isinstance(sql, str) and not _TRANSACTIONS.search(sql):
             if written is not None and not written:
                 return execute()
-            with writing(connection, None, tags):
+            with writing(connection, tags):
                 return execute()
         pending = pending_of(connection)
-        due = pending.tags() | tags
-        if not due:
+        all_tags = pending.tags() | tags
+        if not all_tags:
             return execute()
-        with Due(due, is_one=False):
+        with Due(all_tags, is_one=False):
             done = execute()
         # It isn't known whether this transaction was begun before or after what was written.
         if in_transaction(connection):
-            pending.add(None, due)
+            pending.add(None, all_tags)
         else:
             pending.clear()
         return done
@@ -217,14 +219,18 @@ def may_call_writers(sql: str | None, connection: Any) -> bool:
     return sql is not None and connection.vendor != "sqlite" and may_write(connection, called_in(sql))
 
 
-def _end(connection: Any, sql: Any, execute: Callable[[], Any]) -> Any:
+def _end(connection: Any, sql: str, execute: Callable[[], Any]) -> Any:
     """A transaction ends behind Django's back: what Django takes for its own goes on."""
     pending = pending_of(connection)
-    words = str(sql).upper().split()
+    words = sql.upper().split()
     if "TO" in words:  # a savepoint
         return execute()
-    # Somebody may have prepared it before, and somewhere else.
-    with Due(pending.tags() | UNKNOWN if "PREPARED" in words else pending.tags()):
+    tags = pending.tags()
+    if "PREPARED" in words:  # by somebody, before, and somewhere else
+        tags |= UNKNOWN
+    elif _first_word(sql) in ("COMMIT", "END", "RELEASE"):
+        leave_in_outbox(connection, tags)
+    with Due(tags):
         done = execute()
     pending.locked = pending.began = False
     if not in_transaction(connection):
@@ -235,12 +241,14 @@ def _end(connection: Any, sql: Any, execute: Callable[[], Any]) -> Any:
 def effect_of(sql: Any) -> Effect:
     """What a statement does as far as its first word tells."""
     if isinstance(sql, str):
-        if sql.startswith("SELECT "):
-            return Effect.READS
-        start = _START.match(sql)
-        assert start is not None
-        return _EFFECTS.get(start[1].upper(), Effect.WRITES)
+        return Effect.READS if sql.startswith("SELECT ") else _EFFECTS.get(_first_word(sql), Effect.WRITES)
     return Effect.WRITES
+
+
+def _first_word(sql: str) -> str:
+    start = _START.match(sql)
+    assert start is not None
+    return start[1].upper()
 
 
 def called_in(sql: str) -> frozenset[str]:

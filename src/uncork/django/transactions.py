@@ -1,7 +1,7 @@
 """What transactions wrote, and purging it as soon as they are committed.
 
-Lives here: the tags that each connection has collected, by savepoint, and what becomes of them at a commit, a
-rollback, and outside of transactions. Doesn't know: which tags a statement gives (`writes`, `statements`).
+Lives here: what becomes of the tags that a connection has collected at a commit, a rollback, and outside of
+transactions. Doesn't know: which tags a statement gives (`writes`, `statements`).
 
     statement in a transaction  its tags are kept with the connection
     savepoint rolled back       those that were kept since the savepoint are dropped
@@ -15,158 +15,28 @@ savepoint or a transaction that was ended behind Django's back only purges more,
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from uncork.django import terminal
+from uncork.django import outbox, terminal
 from uncork.django.clock import clock_table
+from uncork.django.collected import ATTRIBUTE, Expected, Pending, expecting, pending_of
 from uncork.django.recording import current
 from uncork.pages.record import Unshared
-from uncork.pages.tags import READ_ANYTHING, READ_EVERYTHING, part_tag, table_tag, tag_slots
+from uncork.pages.tags import tag_slots
 from uncork.purging.pending import Journal, Note
 from uncork.purging.table import ClockTable
-
-MOST_TAGS = 4096
-"""Of one transaction or savepoint. Above, rows fold to their tables, as if nobody had looked at them."""
-
-UNKNOWN = frozenset({READ_ANYTHING, READ_EVERYTHING})
-"""What to purge after a write of which nobody knows what it wrote."""
-
-_ATTRIBUTE = "uncork_pending"
 
 _log = logging.getLogger("uncork")
 _told: set[str] = set()
 _journals: dict[Path, Journal] = {}
-
-
-def blind(table: str) -> frozenset[bytes]:
-    """What to purge after a write to rows of a table that nobody looked at."""
-    name = table.encode()
-    return frozenset({table_tag(name), part_tag(name), READ_EVERYTHING})
-
-
-class Collected:
-    """The tags of a transaction, or of what came after one of its savepoints."""
-
-    __slots__ = ("count", "others", "savepoint", "tables")
-
-    def __init__(self, savepoint: str | None) -> None:
-        self.savepoint = savepoint
-        self.tables: dict[str, set[bytes]] = {}
-        self.others: set[bytes] = set()
-        self.count = 0
-
-    def add(self, table: str | None, tags: Iterable[bytes]) -> None:
-        """`table`: what the tags are of, if they are of rows of one table."""
-        if table is None:
-            self.others.update(tags)
-            return
-        known = self.tables.setdefault(table, set())
-        before = len(known)
-        known.update(tags)
-        self.count += len(known) - before
-        if self.count > MOST_TAGS:
-            self.tables = {name: set(blind(name)) for name in self.tables}
-            self.count = sum(len(tags) for tags in self.tables.values())
-
-    def merge(self, other: "Collected") -> None:
-        self.others |= other.others
-        for table, tags in other.tables.items():
-            self.add(table, tags)
-
-    def tags(self) -> set[bytes]:
-        return self.others.union(*self.tables.values())
-
-
-class Pending:
-    """What a connection's transaction has written so far."""
-
-    __slots__ = ("began", "expected", "first", "locked", "stack")
-
-    def __init__(self) -> None:
-        self.stack = [Collected(None)]
-        self.began = False
-        """Whether a transaction was begun by a statement, of which Django knows nothing."""
-        self.first: str | None = None
-        """The savepoint that is the transaction."""
-        self.expected: Expected | None = None
-        """What is about to be executed, if somebody else answers for it."""
-        self.locked = False
-        """Whether the transaction has written, so that on SQLite nobody else can."""
-
-    def add(self, table: str | None, tags: Iterable[bytes]) -> None:
-        self.stack[-1].add(table, tags)
-
-    def tags(self) -> set[bytes]:
-        return set().union(*(collected.tags() for collected in self.stack))
-
-    def clear(self) -> None:
-        self.stack = [Collected(None)]
-        self.began = self.locked = False
-        self.first = None
-
-    def save(self, savepoint: str) -> None:
-        self.stack.append(Collected(savepoint))
-
-    def release(self, savepoint: str) -> None:
-        """What came after the savepoint belongs to what was before it."""
-        if (at := self._find(savepoint)) is not None:
-            for collected in self.stack[at:]:
-                self.stack[at - 1].merge(collected)
-            del self.stack[at:]
-
-    def undo(self, savepoint: str) -> bool:
-        """The database has undone what came after the savepoint, which stays; whether there was anything."""
-        at = self._find(savepoint)
-        if at is None:
-            return True
-        undone = any(collected.tags() for collected in self.stack[at:])
-        self.stack[at:] = [Collected(savepoint)]
-        return undone
-
-    def _find(self, savepoint: str) -> int | None:
-        """Where it is in the stack; None for one that was made before anybody looked."""
-        for at in range(len(self.stack) - 1, 0, -1):
-            if self.stack[at].savepoint == savepoint:
-                return at
-        return None
-
-
-def pending_of(connection: Any) -> Pending:
-    """What a connection has collected."""
-    found: Pending | None = connection.__dict__.get(_ATTRIBUTE)
-    if found is None:
-        found = connection.__dict__[_ATTRIBUTE] = Pending()
-    return found
-
-
-class Expected:
-    """Statements that come next on a connection and need no watching."""
-
-    def is_it(self, sql: object) -> bool:
-        return True
-
-    def run(self, execute: Callable[[], Any], cursor: Any) -> Any:
-        return execute()
-
-
-@contextmanager
-def expecting(connection: Any, expected: Expected) -> Iterator[None]:
-    """For what is executed within."""
-    pending = pending_of(connection)
-    before = pending.expected
-    pending.expected = expected
-    try:
-        yield
-    finally:
-        pending.expected = before
 
 
 def look(connection: Any, sql: str, params: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
@@ -200,14 +70,15 @@ def is_open_in_database(connection: Any) -> bool | None:
     return None
 
 
-def purge_at_commit(tags: Iterable[bytes], using: str | None = None) -> None:
+def purge_at_commit(tags: Collection[bytes], using: str | None = None) -> None:
     """Purge these as soon as the transaction under way is committed, and not if it is rolled back; outside of
     one, at once."""
     connection = connections[DEFAULT_DB_ALIAS if using is None else using]
     if in_transaction(connection):
         pending_of(connection).add(None, tags)
     else:
-        purge(tags)
+        with due(connection, tags, alone=True):
+            pass
 
 
 def purge(tags: Iterable[bytes]) -> bool:
@@ -265,6 +136,28 @@ class Due:
                 self._note.leave()
 
 
+@contextmanager
+def due(connection: Any, tags: Collection[bytes], alone: bool = False, is_one: bool = True) -> Iterator[Due]:
+    """The same around a statement in autocommit. Where its purge has to be left in the database, it becomes a
+    transaction with that; `alone`: it may not stand in one."""
+    if outbox.is_needed(connection) and not alone and connections[connection.alias] is connection:
+        with transaction.atomic(using=connection.alias):
+            found = Due(tags)
+            yield found
+            pending_of(connection).add(None, found.tags)
+        return
+    with Due(tags, is_one) as found:
+        yield found
+    if alone:
+        leave_in_outbox(connection, tags)
+
+
+def leave_in_outbox(connection: Any, tags: Collection[bytes]) -> None:
+    """Where there is no clock, have who has it purge these when the transaction under way is committed."""
+    if tags and outbox.is_needed(connection):
+        outbox.put(connection, tags)
+
+
 def _journal(table: ClockTable) -> Journal:
     place = table.path.parent
     return _journals.get(place) or _journals.setdefault(place, Journal(place))
@@ -300,7 +193,7 @@ def install() -> None:
 def _around(hook: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        pending = self.__dict__.get(_ATTRIBUTE)
+        pending = self.__dict__.get(ATTRIBUTE)
         if pending is None:
             if hook is not _savepoint:  # it has written nothing so far
                 return original(self, *args, **kwargs)
@@ -314,7 +207,7 @@ def _around(hook: Callable[..., Any], original: Callable[..., Any]) -> Callable[
 def commit(original: Any, pending: Pending, connection: Any) -> Any:
     if connection.in_atomic_block:
         return original(connection)  # which refuses
-    return _committing(pending, lambda: original(connection))
+    return _committing(pending, connection, lambda: original(connection))
 
 
 def set_autocommit(
@@ -324,14 +217,19 @@ def set_autocommit(
         return original(connection, autocommit, *args, **kwargs)
 
     # Some databases commit what is under way.
-    return _committing(pending, change) if autocommit and not connection.in_atomic_block else change()
+    return (
+        _committing(pending, connection, change)
+        if autocommit and not connection.in_atomic_block
+        else change()
+    )
 
 
-def _committing(pending: Pending, act: Callable[[], Any]) -> Any:
+def _committing(pending: Pending, connection: Any, act: Callable[[], Any]) -> Any:
     tags = pending.tags()
     if not tags:
         done = act()
     else:
+        leave_in_outbox(connection, tags)
         with Due(tags):
             done = act()
     # Not after an error: then it may be tried again, or rolled back.
@@ -384,7 +282,7 @@ def _savepoint_rollback(original: Any, pending: Pending, connection: Any, sid: s
 def _savepoint_commit(original: Any, pending: Pending, connection: Any, sid: str) -> Any:
     with expecting(connection, Expected()):
         if pending.first == sid:
-            return _committing(pending, lambda: original(connection, sid))
+            return _committing(pending, connection, lambda: original(connection, sid))
         done = original(connection, sid)
     pending.release(sid)
     return done

@@ -20,22 +20,14 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models.constants import OnConflict
 from django.db.models.sql.compiler import SQLCompiler, SQLDeleteCompiler, SQLInsertCompiler, SQLUpdateCompiler
 
-from uncork.django import statements
+from uncork.django import outbox, statements
 from uncork.django.clock import clock_table
+from uncork.django.collected import UNKNOWN, Expected, blind, expecting, pending_of
 from uncork.django.columns import tracked
 from uncork.django.modelcolumns import all_columns
 from uncork.django.rows import Columns, Row, came_or_went, changed, matched, went
 from uncork.django.tables import Kind, nature
-from uncork.django.transactions import (
-    UNKNOWN,
-    Due,
-    Expected,
-    blind,
-    expecting,
-    in_transaction,
-    look,
-    pending_of,
-)
+from uncork.django.transactions import due, in_transaction, look
 
 MOST_ROWS = 1000
 """So many rows of a statement are looked at. More are written blindly."""
@@ -59,8 +51,8 @@ class Write(Expected):
             self.blind = frozenset().union(*map(blind, tables))
         self.others = [table for table in tables if table != self.table]
         self.tags: frozenset[bytes] | set[bytes] = self.blind
-        self.calls: frozenset[bytes] = frozenset()
-        """What it purges because of functions in it that may write."""
+        self.more: frozenset[bytes] = frozenset()
+        """What it purges besides: what the database writes with it, and functions in it that may write."""
         self.sql: str | None = None
         """Its text, from when it is known until it is executed: another one meanwhile is somebody else's."""
         self.counts = False
@@ -72,7 +64,9 @@ class Write(Expected):
 
     def looked(self, tags: set[bytes]) -> None:
         """What it purges, by the rows that it wrote."""
-        self.tags = tags.union(*map(blind, self.others)) if self.rows else tags
+        self.tags = tags
+        if self.rows:
+            self.more = self.more.union(*map(blind, self.others))
 
     def can_look(self) -> bool:
         """Whether the rows can be told that it writes."""
@@ -82,7 +76,7 @@ class Write(Expected):
             and self.connection.features.can_return_rows_from_bulk_insert
             # A migration's model of former times may not track what the one of today does.
             and self.model._meta.apps is apps
-            and clock_table() is not None
+            and (clock_table() is not None or outbox.has_table(self.connection))
         )
 
     def is_it(self, sql: object) -> bool:
@@ -92,7 +86,7 @@ class Write(Expected):
     def run(self, execute: Callable[[], Any], cursor: Any) -> Any:
         pending_of(self.connection).locked = True
         if statements.may_call_writers(self.sql, self.connection):
-            self.blind = self.calls = UNKNOWN
+            self.blind = self.more = UNKNOWN
         self.sql = None
         done = execute()
         if self.returns:
@@ -112,17 +106,19 @@ class Write(Expected):
                 except IntegrityError:  # the statement has done nothing
                     raise
                 except BaseException:
-                    pending.add(self.table, self.blind)
+                    pending.add(None, self.blind)
                     raise
-                pending.add(self.table, self.tags | self.calls)
+                # Only those of its own rows fold to its table.
+                pending.add(self.table if self.rows is not None else None, self.tags)
+                pending.add(None, self.more)
             else:
-                with Due(self.blind) as due:
+                with due(self.connection, self.blind) as found:
                     try:
                         yield
                     except BaseException:
-                        due.tags = self.blind
+                        found.tags = self.blind
                         raise
-                    due.tags = self.tags | self.calls
+                    found.tags = self.tags | self.more
 
 
 @cache

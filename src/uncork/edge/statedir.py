@@ -11,6 +11,7 @@ files hold.
       static/             collected static files, when the site has no STATIC_ROOT of its own
       purge.clock, pages/ the purge clock and the stored responses
       pending/            what processes are about to purge
+      outbox.lock         held by the process that looks after the outbox in the database
 """
 
 import errno

@@ -1,0 +1,1 @@
+"""The tables of Uncork's own, of which a site needs none."""
