@@ -40,7 +40,7 @@ def edge(
 def explained(edge: Edge, url: str, *headers: str) -> dict[str, Any]:
     with closing(ClockTable(edge.state_dir)) as table, closing(DiskStore(edge.state_dir / "pages")) as store:
         request = parse_request(url, headers)
-        found = explanation(store, table.clock, request, time.time(), edge.state_dir)
+        found = explanation(store, table, request, time.time(), edge.state_dir)
     assert json.loads(json.dumps(found)) == found
     return found
 

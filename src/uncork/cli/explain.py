@@ -1,13 +1,14 @@
 """`uncork explain`: what is stored for a request, and why it was answered so.
 
 Lives here: the command, and what is told. Doesn't know: how a request is decided (`edge.decide`); it asks the
-store, the purge clock and that very decision, and a supervisor, where one runs, why a page is not shared.
+store, the purge clock and that very decision, and where a supervisor runs, why a page is not shared, and the
+site itself for a render that tells what it reads by names (`fresh`).
 """
 
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,20 @@ import click
 from uncork.caching.directives import parse_directives
 from uncork.caching.freshness import current_age, remaining
 from uncork.cli.arguments import options_named, with_options
+from uncork.cli.fresh import Fresh, NotAsked, fresh_render
 from uncork.cli.purge import find_state_dir, open_clock
+from uncork.cli.reads import last_purge, reads_of, told_last_purge, told_reads
 from uncork.edge.control import ask_supervisor
 from uncork.edge.decide import Refuse, Serve, decide, decide_alone
 from uncork.edge.passing import mark_keys
 from uncork.edge.plan import BadConfiguration
 from uncork.edge.statedir import StateDirError
 from uncork.edge.storedpages import PageAnswers
-from uncork.pages.clock import COUNTER, EVERYTHING, PurgeClock, Verdict
+from uncork.pages.clock import COUNTER, EVERYTHING, Verdict
 from uncork.pages.keys import Input
 from uncork.pages.page import Page
-from uncork.pages.tags import tag_slot, url_tags
+from uncork.pages.tags import response_tags, tag_slot, url_tags
+from uncork.purging.table import ClockTable
 from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request
 from uncork.semantics.targets import BadTarget, split_target
@@ -46,14 +50,24 @@ Examples:
 @click.argument("url")
 @click.option("--header", "-H", "headers", multiple=True, metavar="LINE", help="Of the request. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
+@click.option("--no-render", is_flag=True, help="Ask nobody for the page: tell what is stored and no more.")
 @with_options(options_named("state_dir"))
 @click.option(
     "--config", metavar="FILE", help="The configuration file.  [default: uncork.toml beside manage.py]"
 )
 def explain(
-    url: str, headers: tuple[str, ...], as_json: bool, state_dir: str | None, config: str | None
+    url: str,
+    headers: tuple[str, ...],
+    as_json: bool,
+    no_render: bool,
+    state_dir: str | None,
+    config: str | None,
 ) -> int:
-    """Show what is stored for a request: its key, what selects it, whether it is valid, and why not."""
+    """Show what is stored for a request: its key, what selects it, whether it is valid, what purged it last.
+
+    Where the site runs, it makes the page once more, and tells what that reads: rows and columns, parts of
+    the request with file and line, and why it can't be shared.
+    """
     request = parse_request(url, headers)
     path = find_state_dir(state_dir, config)
     if not (path / "pages").is_dir():
@@ -62,7 +76,7 @@ def explain(
     try:
         store = DiskStore(path / "pages")
         try:
-            found = explanation(store, table.clock, request, time.time(), path)
+            found = explanation(store, table, request, time.time(), path, renders=not no_render)
         finally:
             store.close()
     except OSError as error:
@@ -91,10 +105,23 @@ def parse_request(url: str, headers: tuple[str, ...] = ()) -> Request:
 
 
 def explanation(
-    store: DiskStore, clock: PurgeClock, request: Request, now: float, state_dir: Path | None = None
+    store: DiskStore,
+    table: ClockTable,
+    request: Request,
+    now: float,
+    state_dir: Path | None = None,
+    renders: bool = False,
 ) -> dict[str, Any]:
     """All that is known of a request, as JSON has it. `now` is in seconds since the epoch; with a state
-    directory its supervisor is asked for the marks."""
+    directory its supervisor is asked for the marks, and the site for a render, if it `renders`."""
+    fresh: Fresh | None = None
+    not_asked = None
+    if renders and state_dir is not None:
+        try:
+            fresh = fresh_render(state_dir, table, request)
+        except NotAsked as why:
+            not_asked = str(why)
+    clock = table.clock
     directives = parse_directives(request.fields.get(b"cache-control"))
     alone = decide_alone(request, directives)
     found = find(store, request)
@@ -114,7 +141,9 @@ def explanation(
             "inputs": _inputs(found.inputs),
             "answered": {"by": by, "reason": decision.why.value},
             "marks": _marks(found, request, state_dir),
-            "page": None if stored is None else _page(stored, clock, verdict, request, now),
+            "page": None if stored is None else _page(stored, table, verdict, request, now, fresh),
+            "reads": None if fresh is None else reads_of(fresh),
+            "not_asked": not_asked,
         }
     finally:
         if stored is not None:
@@ -132,9 +161,11 @@ def _known_otherwise(store: DiskStore, request: Request) -> str | None:
 
 
 def _page(
-    stored: StoredPage, clock: PurgeClock, verdict: Verdict, request: Request, now: float
+    stored: StoredPage, table: ClockTable, verdict: Verdict, request: Request, now: float, fresh: Fresh | None
 ) -> dict[str, Any]:
-    page = stored.page
+    page, clock = stored.page, table.clock
+    tags = () if fresh is None else fresh.told.tags
+    names = _names(page, request, tags, clock.slots)
     freshness = page.freshness
     sent = Fields(PageAnswers(keep_tags=False, compresses=True).fields(page))
     return {
@@ -157,18 +188,25 @@ def _page(
         "stamp": page.stamp,
         "counter": clock.words[COUNTER],
         "slots": list(page.slots),
-        "purged_by": _purged_by(page, clock, request),
+        "unnamed_slots": None if fresh is None else len({*page.slots} - names.keys()),
+        "purged_by": [
+            {"slot": slot, "tags": [_text(tag) for tag in names.get(slot, ())]}
+            for slot in clock.purged_since(page.stamp, page.slots)
+        ],
+        "last_purge": last_purge(table, page.slots, names),
     }
 
 
-def _purged_by(page: Page, clock: PurgeClock, request: Request) -> list[dict[str, Any]]:
-    """The slots of a page that were purged since it was made, and the tags of its URL that stand there."""
-    names = {EVERYTHING: ["everything"]}
-    for alone in (True, False):
-        for tag in url_tags(request.authority, request.path, request.query, alone):
-            names.setdefault(tag_slot(tag, clock.slots), []).append(_text(tag) or "")
-    slots = clock.purged_since(page.stamp, page.slots)
-    return [{"slot": slot, "tags": sorted(set(names.get(slot, ())))} for slot in slots]
+def _names(page: Page, request: Request, tags: Iterable[bytes], slots: int) -> dict[int, list[bytes]]:
+    """What stands in slots of a page: the tags of its URL, those that its response names, and those that a
+    render has."""
+    names = {EVERYTHING: [b"everything"]}
+    where = request.authority, request.path, request.query
+    known = [tag for alone in (True, False) for tag in url_tags(*where, alone)]
+    known += response_tags(page.fields, request.scheme + b"://" + request.authority)
+    for tag in dict.fromkeys([*known, *tags]):
+        names.setdefault(tag_slot(tag, slots), []).append(tag)
+    return {slot: found for slot, found in names.items() if slot == EVERYTHING or slot in page.slots}
 
 
 def _marks(found: Found, request: Request, state_dir: Path | None) -> list[dict[str, Any]]:
@@ -209,6 +247,14 @@ def told(found: dict[str, Any]) -> Iterator[str]:
     for mark in found["marks"]:
         reason = mark["reason"] or "it names a file to be sent"
         yield f"not shared: {reason}; passed without a wait for {mark['seconds']:.0f} s more"
+    yield from _told_page(found)
+    if found["reads"] is not None:
+        yield from told_reads(found["reads"])
+    elif found["not_asked"]:
+        yield f"read now:   not known, for {found['not_asked']}"
+
+
+def _told_page(found: dict[str, Any]) -> Iterator[str]:
     page = found["page"]
     if page is None:
         yield "stored:     nothing for this request"
@@ -220,13 +266,20 @@ def told(found: dict[str, Any]) -> Iterator[str]:
         yield from _rows(page["inputs"])
     yield f"Vary:       {page['vary'] or '-'}"
     yield f"fresh:      {_freshness(page)}"
-    yield f"tags:       in {len(page['slots'])} slots of the purge clock"
+    unnamed = f", {page['unnamed_slots']} of what a render reads no more" if page["unnamed_slots"] else ""
+    yield f"tags:       in {len(page['slots'])} slots of the purge clock{unnamed}"
     yield f"clock:      {page['verdict']}; stamp {page['stamp']}, now {page['counter']}"
     for purged in page["purged_by"]:
         tags = ", ".join(purged["tags"]) or "a tag of what it read"
         yield f"purged by:  {tags} (slot {purged['slot']})"
     if page["stamp"] > page["counter"]:
         yield "purged by:  its stamp is of another clock"
+    if page["last_purge"] is not None:
+        yield from told_last_purge(
+            page["last_purge"], page["stored_at"] + page["age"], page["verdict"] == "valid"
+        )
+    elif page["verdict"] != "valid":
+        yield "last purge: so many were made since that this one is forgotten"
 
 
 _BY = {"store": "from the store", "origin": "by the origin", "edge": "by the edge itself"}

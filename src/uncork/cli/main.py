@@ -16,6 +16,7 @@ from uncork.cli.purge import purge
 from uncork.cli.serve import serve
 from uncork.cli.static import static
 from uncork.cli.status import status
+from uncork.cli.whatif import what_if
 from uncork.edge.plan import BadConfiguration
 from uncork.edge.sockets import CannotListen
 from uncork.edge.statedir import StateDirError
@@ -41,7 +42,7 @@ def commands(context: click.Context) -> int | None:
     return BAD_INPUT
 
 
-for command in (serve, static, purge, explain, status):
+for command in (serve, static, purge, explain, what_if, status):
     commands.add_command(command)
 
 

@@ -12,13 +12,11 @@ from uncork.cli.arguments import find_config, options_named, with_options
 from uncork.cli.console import say
 from uncork.cli.planning import state_directory
 from uncork.cli.reading import read, read_what_can_be
-from uncork.cli.site import find_project
+from uncork.cli.site import STATE_DIR_VARIABLE, find_project
 from uncork.edge.plan import BadConfiguration
 from uncork.edge.statedir import CONTROL_NAME
 from uncork.pages.tags import BadPurge, parse_purge_prefix, parse_purge_url
 from uncork.purging.table import FILE_NAME, ClockTable
-
-STATE_DIR_VARIABLE = "UNCORK_STATE_DIR"
 
 EPILOG = """\b
 Examples:

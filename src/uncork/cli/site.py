@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from uncork.edge.plan import BadConfiguration
@@ -21,6 +22,7 @@ DESCRIBE_SECONDS = 60.0
 COLLECT_SECONDS = 180.0
 
 SETTINGS_VARIABLE = "DJANGO_SETTINGS_MODULE"
+STATE_DIR_VARIABLE = "UNCORK_STATE_DIR"
 
 # os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings"), or os.environ["…"] = "…"
 settings_in_manage_py = re.compile(rf"""{SETTINGS_VARIABLE}["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
@@ -104,19 +106,41 @@ def collect(project: Project, directory: Path) -> None:
         raise BadConfiguration(f"can't make {error.filename}: {error.strerror}") from None
 
 
+def what_if_of(project: Project, state_dir: Path, arguments: Sequence[str]) -> dict[str, Any]:
+    """What a change of a row would purge: see `uncork.django.whatif`. Raises BadConfiguration."""
+    if project.settings is None:
+        raise BadConfiguration(
+            "whose row? There is no manage.py in this directory or the one above that names the settings"
+        )
+    # The clock of this very directory has to be there: else nobody looks at rows.
+    environment = {STATE_DIR_VARIABLE: str(state_dir.absolute())}
+    return _ask(project, "uncork.django.whatif", arguments, DESCRIBE_SECONDS, environment)
+
+
 def environment_of(project: Project) -> dict[str, str]:
     """What the project's processes find in their environment beside ours."""
     return {SETTINGS_VARIABLE: project.settings} if project.settings is not None else {}
 
 
-def _ask(project: Project, module: str, arguments: Sequence[str], seconds: float) -> dict[str, Any]:
+def _ask(
+    project: Project,
+    module: str,
+    arguments: Sequence[str],
+    seconds: float,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     reading, writing = os.pipe()
     with open(reading, "rb") as pipe:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, *arguments],
                 cwd=project.directory,
-                env={**os.environ, **environment_of(project), "UNCORK_ANSWER_FD": str(writing)},
+                env={
+                    **os.environ,
+                    **environment_of(project),
+                    **environment,
+                    "UNCORK_ANSWER_FD": str(writing),
+                },
                 pass_fds=[writing],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -25,11 +25,16 @@ from uncork.django.recording import Recording, enter, entered, leave, start
 from uncork.django.requestreads import Reads, cookie_input, session_input, summary
 from uncork.django.responsefields import forgotten, freshness_fields, merged_vary, what_is_said
 from uncork.pages.keys import union
-from uncork.pages.record import Record, Unshared, format_record, record_of
+from uncork.pages.record import MOST_TAGS, Record, Unshared, format_record, record_of
+from uncork.pages.tags import fold
+from uncork.pages.told import Told, format_told
 from uncork.purging.table import ClockTable
 
 EDGE_KEY = "HTTP_UNCORK_EDGE"
 """Where META has the name of the purge clock of the edge that the request came through."""
+
+EXPLAIN_KEY = "HTTP_UNCORK_EXPLAIN"
+"""Where it has that name once more, when the request is of who explains a page."""
 
 _RECORDED = frozenset({"GET", "HEAD"})
 
@@ -88,7 +93,7 @@ class UncorkMiddleware:
 class Render:
     """One request on its way through."""
 
-    __slots__ = ("_broken", "_outer", "_reads", "_request", "_table", "recording")
+    __slots__ = ("_broken", "_explains", "_outer", "_reads", "_request", "_table", "recording")
 
     def __init__(self, request: Any) -> None:
         self._request = request
@@ -96,6 +101,7 @@ class Render:
         self._table = _edge_of(request)
         if self._table is not None:
             outbox.look_after()
+        self._explains = self._table is not None and _is_to_explain(request, self._table)
         self._broken = False
         self._reads: Reads | None = None
         self.recording: Recording | None = None
@@ -131,6 +137,9 @@ class Render:
         if record and self._table is not None:
             for name, value in format_record(self._record(self._table)):
                 response.headers[name.decode()] = value.decode()
+        if self._explains:
+            for name, value in format_told(self._told()):
+                response.headers[name.decode()] = value.decode()
 
     def _record(self, table: ClockTable) -> Record:
         recording = self.recording
@@ -138,6 +147,19 @@ class Render:
         inputs = union((), recording.inputs)
         return record_of(
             table.name, table.clock.slots, inputs, recording.all_tags(), next(iter(recording.unshared), None)
+        )
+
+    def _told(self) -> Told:
+        recording, reads = self.recording, self._reads
+        assert recording is not None and reads is not None
+        tags, fallbacks = recording.all_tags(), recording.fallbacks.copy()
+        if len(tags) > MOST_TAGS:
+            fallbacks[f"more than {MOST_TAGS} tags"] += 1
+        return Told(
+            tuple(fold(tags, MOST_TAGS) or ()),
+            {name: reads.places.get(name, "") for name in union((), recording.inputs)},
+            {why.value: where for why, where in recording.unshared.items()},
+            fallbacks,
         )
 
     def _failed(self) -> None:
@@ -218,6 +240,11 @@ def _edge_of(request: Any) -> ClockTable | None:
     if not meta.get("REMOTE_ADDR") and (chain := meta.get("HTTP_X_FORWARDED_FOR")):
         meta["REMOTE_ADDR"] = chain.rpartition(",")[2].strip()
     return table
+
+
+def _is_to_explain(request: Any, table: ClockTable) -> bool:
+    asked: str | None = request.META.pop(EXPLAIN_KEY, None)
+    return asked is not None and asked.encode("latin-1") == table.name
 
 
 def _count_what_was_used(own: Mapping[str, Any], recording: Recording, reads: Reads) -> None:
