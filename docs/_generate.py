@@ -85,6 +85,7 @@ _UNSHARED = {
     Unshared.CLIENT_ADDRESS: "it read the client's address",
     Unshared.WHOLE_REQUEST: "it went through all that the server knows of the request",
     Unshared.NEVER: "its view is marked so",
+    Unshared.WROTE: "it wrote to the database, or purged: who gets a stored page would not have that done",
     Unshared.STREAMED: "it is streamed: what it reads was not known when its head was sent",
     Unshared.TOO_MANY_TAGS: "it has more tags of the application's own than a response's head can hold",
     Unshared.NOT_RECORDED: "something kept the recorder from its work",

@@ -56,6 +56,11 @@ def write(request, pk, text):
     return HttpResponse("written")
 
 
+def visit(request):
+    Note.objects.create(text="visit")
+    return HttpResponse(f"visit {Note.objects.count()}")
+
+
 def log_in(request):
     login(request, User.objects.get_or_create(username="ann")[0])
     return HttpResponse("welcome")
@@ -67,6 +72,7 @@ urlpatterns = [
     path("hello/", hello),
     path("write/<int:pk>/<text>/", write),
     path("log-in/", log_in),
+    path("visit/", visit),
 ]
 """
 SERVE = ("serve", "--bind", "127.0.0.1:0", "--workers", "2", "--origin-workers", "1")
@@ -166,7 +172,7 @@ def test_another_process_of_the_project_purges_too(project: Path) -> None:
         + 'MIDDLEWARE.insert(0, "uncork.django.middleware.UncorkMiddleware")\n'
     )
     with Uncork(*SERVE, cwd=project, program=REAL) as uncork:
-        assert any("as the settings have it" in line for line in uncork.lines)
+        assert any("the recorder is in the settings" in line for line in uncork.lines)
         ask(uncork, "/write/1/one/", method="POST")
         assert texts(uncork, "/1/") == ("one", False)
         assert texts(uncork, "/1/") == ("one", True)
@@ -207,6 +213,29 @@ def test_the_terminal_tells_what_a_write_took_back(project: Path) -> None:
         assert texts(uncork, "/1/") == ("two", False)
         ask(uncork, "/write/1/three/", method="POST")
         uncork.wait_for(r"origin: mysite_note 1 changed → 1 page purged")
+
+
+def test_recorded_pages_go_with_the_recorder(project: Path) -> None:
+    """Nobody would take them back any more."""
+    with Uncork(*SERVE, cwd=project, program=REAL) as uncork:
+        ask(uncork, "/write/1/one/", method="POST")
+        url = f"http://{uncork.address}/1/"
+        assert texts(uncork, "/1/") == ("one", False)
+        assert texts(uncork, "/1/") == ("one", True)
+    port = url.split(":")[2].split("/")[0]
+    again = ("serve", "--bind", f"127.0.0.1:{port}", *SERVE[3:])
+    with Uncork(*again, cwd=project, program=REAL) as uncork:
+        assert texts(uncork, "/1/") == ("one", True)
+    with Uncork(*again, "--no-inject", cwd=project, program=REAL) as uncork:
+        assert any("is not recorded any more" in line for line in uncork.lines)
+        assert texts(uncork, "/1/") == ("one", False)
+    with Uncork(*again, "--no-inject", cwd=project, program=REAL) as uncork:
+        assert not any("every stored page was purged" in line for line in uncork.lines)
+
+
+def test_what_does_something_besides_is_done_each_time(served: Uncork) -> None:
+    for number in range(1, 4):
+        assert texts(served, "/visit/") == (f"visit {number}", False)
 
 
 def test_without_the_recorder_nothing_is_kept_by_surprise(project: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_recorder_is_put_in_where_the_settings_have_it_not(tmp_path: Path) -
     assert "is not recorded: for an origin of --origin-cmd" in said(origin_cmd=command)[1]
     settings = project / "mysite" / "settings.py"
     settings.write_text(settings.read_text() + TWO_LINES)
-    assert said() == (False, f"{RECORDED}, as the settings have it")
+    assert said() == (False, f"{RECORDED}: the recorder is in the settings")
 
 
 def test_the_project_is_found_here_and_above(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ class Options:
     )
     state_dir: Path | None = _row(
         "server.state-dir", PATH, None, "Where the stored pages, the purge clock and our own sockets are.",
-        said=".uncork beside manage.py", everywhere=True,
+        said="by settings.UNCORK, or .uncork beside manage.py", everywhere=True,
     )  # fmt: skip
     grace: float = _row(
         "server.grace", SECONDS, 30.0, "How long open requests may take to finish on a stop or reload.",

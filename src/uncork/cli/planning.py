@@ -108,13 +108,13 @@ def _tell_of_recorder(options: Options, site: Site, note: Note) -> None:
     """Where what pages read is recorded, or that it isn't."""
     lines = f"{APP!r} in INSTALLED_APPS and {MIDDLEWARE!r} first in MIDDLEWARE"
     if site.records:
-        note("pages are shared and purged by what they read, as the settings have it")
+        note("pages are shared and purged by what they read: the recorder is in the settings")
     elif options.origin_cmd is not None:
         note(f"what pages read is not recorded: for an origin of --origin-cmd, put {lines}")
     elif options.inject:
         note(
             "pages are shared and purged by what they read: the recorder was put into the application"
-            f" (--no-inject leaves it out); for other processes that write, put {lines}"
+            f" (--no-inject leaves it out); what other processes write takes no page back without {lines}"
         )
 
 
@@ -236,6 +236,8 @@ def _origin(options: Options, project: Project, site: Site | None, state_dir: Pa
         probe=options.origin_probe,
         start_seconds=options.origin_start,
         stop_seconds=options.grace,
+        records=site is not None
+        and (site.records or (site.django and options.inject and options.origin_cmd is None)),
     )
 
 

@@ -83,6 +83,8 @@ def run_supervisor(replan: Callable[[], Plan], path: Path, worker_command: Seque
     try:
         plan = replan()
         clock = None if plan.template.static_only else open_clock(path)
+        if clock is not None:
+            drop_recorded(path, clock, records=plan.origin is not None and plan.origin.records)
         try:
             return run(Supervisor(plan, replan, state_dir, say, clock, inherited, worker_command).run())
         finally:
@@ -103,6 +105,18 @@ def open_clock(path: Path) -> ClockTable:
     if settled := settle(path, clock):
         say(f"what {settled} process{'es' if settled > 1 else ''} had still to purge was purged")
     return clock
+
+
+def drop_recorded(path: Path, clock: ClockTable, *, records: bool) -> None:
+    """Purge everything when what is stored was recorded and the application records no more: nobody
+    would take them back. `records`: whether it does, now."""
+    mark = path / "recorded"
+    if records:
+        mark.touch()
+    elif mark.exists():
+        clock.purge_all()
+        mark.unlink()
+        say("every stored page was purged: what pages read is not recorded any more")
 
 
 def check_plan(plan: Plan, path: Path) -> int:

@@ -26,12 +26,14 @@ from uncork.semantics.negotiation import KNOWN_CODINGS
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def cached(*, max_age: float) -> Callable[[View], View]:
+def cached(*bare: object, max_age: float = 0) -> Callable[[View], View]:
     """For a view, sync or async: its page may be shared for so many seconds, unless what it read changes.
 
     For a class, `method_decorator(cached(max_age=3600), name="dispatch")`. Of several, the shortest counts,
     and what the view's response says itself if that is shorter.
     """
+    if bare:
+        raise TypeError("say @cached(max_age=SECONDS)")
     if isinstance(max_age, bool) or not isinstance(max_age, int | float) or max_age <= 0:
         raise ValueError(f"cached(max_age=…) takes a number of seconds above 0, not {max_age!r}")
 
@@ -73,6 +75,8 @@ def purge(*names: str, soft: bool = False) -> None:
     Raises ValueError for an empty tag.
     """
     tags = [_tag(tag) for tag in names]
+    for recording in current():
+        recording.refuse(Unshared.WROTE)
     opened = connections.all(initialized_only=True)
     writing = [found for found in opened if found.connection is not None and in_transaction(found)]
     for connection in writing:

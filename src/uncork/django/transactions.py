@@ -127,6 +127,9 @@ class Due:
     ) -> None:
         # With this the database has certainly not done it, or no more of it.
         refused = isinstance(error, IntegrityError)
+        if self.tags:
+            for recording in current():
+                recording.refuse(Unshared.WROTE)
         purged = (refused and self._is_one) or purge(self.tags)
         if self._note is not None:
             # Where it doesn't say, it may still be at work: others will purge again.

@@ -96,4 +96,4 @@ class BriefLog:
 
 def _milliseconds(seconds: float) -> str:
     value = seconds * 1000
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 0.1 else f"{value:.2f} ms"
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 0.1 else "< 0.1 ms"

@@ -18,7 +18,7 @@ class OriginPlan:
     """How to start the origin. `{socket}` in an argument of `command` stands for the path it must listen on.
 
     `host` is the Host field of the health check, `probe` its path. A start may take `start_seconds`, and
-    after SIGTERM the origin has `stop_seconds` to finish.
+    after SIGTERM the origin has `stop_seconds` to finish. `records`: it tells what its pages read.
     """
 
     command: tuple[str, ...]
@@ -28,6 +28,7 @@ class OriginPlan:
     probe: str = "/"
     start_seconds: float = 60.0
     stop_seconds: float = 30.0
+    records: bool = False
 
 
 @dataclass(frozen=True, slots=True)

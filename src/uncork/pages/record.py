@@ -42,6 +42,7 @@ class Unshared(Enum):
     CLIENT_ADDRESS = "client-address"
     WHOLE_REQUEST = "whole-request"  # it went through all that the server knows of the request
     NEVER = "never"  # the view is marked so
+    WROTE = "wrote"  # it did something besides, which would not be done for who gets the stored page
     STREAMED = "streamed"  # what it read was not known when its head was sent
     TOO_MANY_TAGS = "too-many-tags"
     NOT_RECORDED = "not-recorded"  # something kept the recorder from its work
