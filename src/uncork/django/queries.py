@@ -241,10 +241,16 @@ def _returned(plan: Plan, chunks: Any, recordings: tuple[Recording, ...]) -> Non
 
 
 def _consumed(plan: Plan, chunks: Iterable[Any], recordings: tuple[Recording, ...]) -> Iterator[Any]:
-    """The chunks of a result, each recorded before anybody sees it."""
+    """The chunks of a result, each recorded before anybody sees it. Who doesn't take all of them has read
+    which come first."""
+    tables = {one.table for one in plan.returned}
+    for recording in recordings:
+        recording.begin_reading(tables)
     for rows in chunks:
         _returned(plan, (rows,), recordings)
         yield rows
+    for recording in recordings:
+        recording.end_reading(tables)
 
 
 def _everything(recordings: tuple[Recording, ...], why: str) -> None:

@@ -39,7 +39,8 @@ class Recording:
     """One render's. Reads that come after `close` are not counted any more."""
 
     __slots__ = (
-        "allowed", "fallbacks", "inputs", "max_age", "open", "parts", "stamp", "tables", "tags", "unshared",
+        "allowed", "fallbacks", "inputs", "max_age", "open", "parts", "stamp", "tables", "tags", "unfinished",
+        "unshared",
     )  # fmt: skip
 
     def __init__(self, stamp: int) -> None:
@@ -54,6 +55,8 @@ class Recording:
         """Read as a whole."""
         self.parts: dict[str, set[Part]] = {}
         """What was read of the others."""
+        self.unfinished: Counter[str] = Counter()
+        """How many times rows of a table are being read one by one: as a whole, until that is done."""
         self.unshared: dict[Unshared, str] = {}
         """Why it can't be shared, each with where that was read (empty: not known); the first counts."""
         self.max_age: float | None = None
@@ -91,6 +94,14 @@ class Recording:
         """Any part of it."""
         self.tables.add(table)
         self.parts.pop(table, None)
+
+    def begin_reading(self, tables: Iterable[str]) -> None:
+        """Rows of these are going to be recorded as they are asked for."""
+        self.unfinished.update(tables)
+
+    def end_reading(self, tables: Iterable[str]) -> None:
+        """All of them were."""
+        self.unfinished.subtract(tables)
 
     def read_existence(self, table: str) -> None:
         """Which rows there are: a row that comes or goes may change the page."""
@@ -159,10 +170,11 @@ class Recording:
             self._coarsen(table)
             count += len(self.parts[table])
         tags = set(self.tags)
-        tags.update([table_tag(table.encode()) for table in self.tables])
+        unfinished = {table for table, count in self.unfinished.items() if count > 0}
+        tags.update([table_tag(table.encode()) for table in self.tables | unfinished])
         for table, parts in self.parts.items():
             tags.update(_part_tags(table.encode(), parts))
-        if self.tables or self.parts or READ_EVERYTHING in self.tags:
+        if self.tables or unfinished or self.parts or READ_EVERYTHING in self.tags:
             tags.add(READ_ANYTHING)
         return tags
 
@@ -183,7 +195,7 @@ class Recording:
     def include(self, other: "Recording") -> None:
         """This render made use of another one's page: it depends on the same data."""
         self.tags |= other.tags
-        for table in other.tables:
+        for table in other.tables | {table for table, count in other.unfinished.items() if count > 0}:
             self.read_table(table)
         for table, parts in other.parts.items():
             self._read_parts(table, parts)
