@@ -68,8 +68,8 @@ def last_purge(
     are known to stand in them.
 
     Keys: counter, at (seconds since the epoch), soft, of (the page's tags that it was of, as far as they are
-    known, the most telling first), what (all that it was of, as far as it is remembered). None when it is
-    not remembered, or there was none.
+    known, the most telling first; of a purge of many tags, also such as only share a slot with one), what
+    (all that it was of, as far as it is remembered). None when it is not remembered, or there was none.
     """
     clock = table.clock
     last = {slot: clock.last_purge(slot) for slot in (EVERYTHING, *slots) if slot < clock.slots}
@@ -78,11 +78,16 @@ def last_purge(
     if purge is None:
         return None
     hit = [tag for slot, at in last.items() if at == counter for tag in names.get(slot, ())]
+    said = f" {purge.what} "
+    named = {tag for tag in hit if f" {text(tag)} " in said}
+    if purge.whole and named:
+        hit = [*named]  # what else stands in these slots was not meant
+    hit.sort(key=lambda tag: (tag not in named, precision(tag), tag))
     return {
         "counter": counter,
         "at": purge.at,
         "soft": purge.soft,
-        "of": [text(tag) for tag in sorted(hit, key=lambda tag: (precision(tag), tag))],
+        "of": [text(tag) for tag in hit],
         "what": purge.what,
     }
 

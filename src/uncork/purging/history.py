@@ -32,12 +32,13 @@ _LONGEST = RECORD_BYTES - _head.size
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """`at` is in seconds since the epoch."""
+    """`at` is in seconds since the epoch. `whole`: `what` is all that was purged, and not cut."""
 
     counter: int
     at: float
     soft: bool
     what: str
+    whole: bool
 
 
 class History:
@@ -71,7 +72,7 @@ class History:
         if found != counter:
             return None
         text = data[_head.size : _head.size + length]
-        return Purge(counter, at / 1e6, bool(soft), text.decode(errors="replace"))
+        return Purge(counter, at / 1e6, bool(soft), text.decode(errors="replace"), length < _LONGEST)
 
     def close(self) -> None:
         if self._fd >= 0:
