@@ -201,6 +201,22 @@ def test_counters_and_looks_are_of_unknown_make(cache: Any, table: ClockTable) -
         assert reader.max_age == watching.UNKNOWN_SECONDS
 
 
+def test_what_is_not_there_may_come(cache: Any, table: ClockTable) -> None:
+    one, other = (recording.start(table.clock.stamp()) for _ in range(2))
+    with recording.enter(one):
+        assert cache.get("a") is None and cache.get_or_set("b", "made") == "made"
+        assert cache.get_many(["b", "c", "d"]) == {"b": "made"}
+        cache.set_many({"a": 1, "c": 2})
+        cache.add("d", 3)
+    with recording.enter(other):
+        assert cache.get("z") is None and cache.get("a") == 1
+    for render in (one, other):
+        render.close()
+        watching.end(render)
+    assert one.max_age is None or one.max_age > watching.UNKNOWN_SECONDS
+    assert other.max_age == watching.UNKNOWN_SECONDS
+
+
 def test_the_table_of_a_cache_is_no_data_of_the_page(cache: Any, table: ClockTable) -> None:
     with Render(table) as render:
         cache.set("k", "v")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import (
@@ -499,6 +500,13 @@ def test_a_views_own_word_wins_where_it_is_more_careful(
     fresh = ("cache-control", "uncork-cache-control", "cdn-cache-control", "expires")
     found = {name: value for name, value in answer.fields.items() if name in fresh}
     assert found == {name.lower(): value for name, value in (said | expected).items()}
+
+
+def test_what_a_page_missed_in_a_cache_may_come(site: Site) -> None:
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse(str(cache.get("nobody-puts-it-there")))
+
+    assert site.ask(view).fields["uncork-cache-control"] == "max-age=10"
 
 
 def test_the_projects_own_max_age(site: Site) -> None:

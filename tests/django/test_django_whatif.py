@@ -9,8 +9,8 @@ from testsite.models import Arena, Crowd, Event, Famous, Hall, Organisation, Per
 from support.purged import Purged
 from uncork.django import whatif
 from uncork.django.answers import Refused
+from uncork.django.collected import UNKNOWN
 from uncork.django.columns import spelling
-from uncork.django.transactions import UNKNOWN
 
 ANN = uuid.UUID(int=7)
 

@@ -87,6 +87,7 @@ class Watched:
         with _Inside() as renders:
             value = super().get(key, _MISSING, version)  # type: ignore[misc]
             if value is _MISSING:
+                _miss(renders, self, [key], version)
                 return default
             if renders:
                 _carry(renders, value, super().get(_note_key(key), None, version))  # type: ignore[misc]
@@ -94,7 +95,9 @@ class Watched:
 
     def get_many(self, keys: Iterable[Any], version: Any = None) -> Any:
         with _Inside() as renders:
-            found = super().get_many(list(keys), version)  # type: ignore[misc]
+            keys = list(keys)
+            found = super().get_many(keys, version)  # type: ignore[misc]
+            _miss(renders, self, [key for key in keys if key not in found], version)
             if renders and found:
                 notes = super().get_many([_note_key(key) for key in found], version)  # type: ignore[misc]
                 for key, value in found.items():
@@ -136,6 +139,8 @@ class Watched:
         """Keep what these values were made of; outside of a render, forget what that was before."""
         if renders is None:
             return
+        for render in renders:
+            render.missed.difference_update([(id(self), key, version) for key in data])
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout  # type: ignore[attr-defined]
         made_of = _made_of(renders, seconds)
         if made_of is None:
@@ -210,6 +215,18 @@ def _carry(renders: Renders, value: Any, note: Any) -> None:
             render.bound(UNKNOWN_SECONDS)
         elif note.until is not None:
             render.bound(max(note.until - time.time(), UNKNOWN_SECONDS))
+
+
+def _miss(renders: Renders | None, cache: Any, keys: Iterable[Any], version: Any) -> None:
+    """Renders found nothing. Who puts it there knows what it is made of; to others it may come any time."""
+    for render in renders or ():
+        render.missed.update([(id(cache), key, version) for key in keys])
+
+
+def end(render: Recording) -> None:
+    """The page is made: what it missed in a cache, somebody else may put there."""
+    if render.missed:
+        _know_nothing((render,))
 
 
 def _know_nothing(renders: Renders | None) -> None:

@@ -17,7 +17,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from uncork.django import outbox, recordedrequest
+from uncork.django import caches, outbox, recordedrequest
 from uncork.django.clock import clock_table
 from uncork.django.names import APP
 from uncork.django.options import options
@@ -199,6 +199,7 @@ class Render:
                 del headers["Vary"]
             else:
                 headers["Vary"] = merged
+        caches.end(recording)
         if not self._broken and with_record:
             made = freshness_fields(
                 said,

@@ -39,8 +39,8 @@ class Recording:
     """One render's. Reads that come after `close` are not counted any more."""
 
     __slots__ = (
-        "allowed", "fallbacks", "inputs", "max_age", "open", "parts", "stamp", "tables", "tags", "unfinished",
-        "unshared",
+        "allowed", "fallbacks", "inputs", "max_age", "missed", "open", "parts", "stamp", "tables", "tags",
+        "unfinished", "unshared",
     )  # fmt: skip
 
     def __init__(self, stamp: int) -> None:
@@ -61,6 +61,8 @@ class Recording:
         """Why it can't be shared, each with where that was read (empty: not known); the first counts."""
         self.max_age: float | None = None
         """The longest that what it read may be good for. Seconds."""
+        self.missed: set[object] = set()
+        """What it looked for in a cache, and neither found nor put there."""
         self.allowed: float | None = None
         """How long the view says that its page may be shared, unless it is purged. Seconds."""
         self.fallbacks: Counter[str] = Counter()
@@ -201,6 +203,7 @@ class Recording:
             self._read_parts(table, parts)
         for why, where in other.unshared.items():
             self.refuse(why, where)
+        self.missed |= other.missed
         if other.max_age is not None:
             self.bound(other.max_age)
         self.fallbacks += other.fallbacks
