@@ -8,9 +8,11 @@ import pytest
 from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st
+from testsite.models import Legacy
 
 from uncork.django import rawsql
 from uncork.django.rawsql import Kind, tables_of
+from uncork.django.recording import enter, start
 from uncork.django.sqltext import read_text
 
 T = "testsite_"
@@ -271,6 +273,20 @@ def test_views_of_views(database: str) -> None:
         assert found("INSERT INTO v_one (id) VALUES (1)", database) == (set(), None)
     finally:
         define(database, "DROP VIEW v_two", "DROP VIEW v_one")
+
+
+def test_a_view_that_is_made_anew(database: str) -> None:
+    made = "CREATE VIEW testsite_legacy AS SELECT '' AS code, {} AS label, 1 AS number, '' AS title FROM {}"
+    with connections[database].cursor() as cursor:
+        for column, table in (("title", "testsite_topic"), ("name", "testsite_organisation")):
+            cursor.execute(made.format(column, table))
+            for _ in range(2):
+                recording = start()
+                with enter(recording):
+                    Legacy.objects.using(database).filter(label="x").exists()
+                recording.close()
+                assert table in recording.tables
+            cursor.execute("DROP VIEW testsite_legacy")
 
 
 def test_what_the_database_writes_itself(database: str) -> None:

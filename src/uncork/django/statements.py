@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from uncork.django import rawsql
+from uncork.django import queries, rawsql
 from uncork.django.collected import UNKNOWN, blind, pending_of
 from uncork.django.tables import may_write
 from uncork.django.transactions import Due, due, in_transaction, leave_in_outbox, purge
@@ -131,7 +131,7 @@ def _watch(executor: Any, sql: Any, params: Any, many: bool, context: Any) -> An
                 with writing(connection, UNKNOWN, alone=True):
                     return execute()
             finally:
-                rawsql.forget()
+                queries.forget()
                 if not connection.features.can_rollback_ddl and pending.tags():
                     purge(pending.tags())  # it has committed what was there before
     written = rawsql.tables_of(sql, connection).writes
@@ -211,7 +211,7 @@ def _several(connection: Any, sql: Any, execute: Callable[[], Any]) -> Any:
         return done
     finally:
         if written is None:
-            rawsql.forget()
+            queries.forget()
 
 
 def may_call_writers(sql: str | None, connection: Any) -> bool:
