@@ -32,6 +32,7 @@ from uncork.edge.sweeper import Sweeper
 from uncork.edge.systemd import Notifier
 from uncork.edge.worker_processes import WORKER_COMMAND, Workers, WorkersFailed
 from uncork.pages.clock import COUNTER
+from uncork.pages.tags import RECORDED
 from uncork.purging.pending import settle
 from uncork.purging.table import ClockTable
 
@@ -61,8 +62,8 @@ class Generation:
 class Supervisor:
     """`replan` reads the configuration anew; it is called in a thread and may raise BadConfiguration.
 
-    `clock` is only looked at. `inherited` sockets (socket activation) are listened on in place of the
-    plan's addresses.
+    `clock` is looked at, and by it the pages of a former release are taken back. `inherited` sockets (socket
+    activation) are listened on in place of the plan's addresses.
     """
 
     def __init__(
@@ -162,7 +163,8 @@ class Supervisor:
             new = None
         if new is not None:
             self._generation = new
-            await self._retire(old)
+            await self._retire(old, then=self._drop_recorded)
+            self._drop_recorded()
             self._sockets.keep_only(self._addresses(new.plan))
             self._close_internal(new.plan.workers)
         if not self._stopping.is_set():
@@ -214,12 +216,20 @@ class Supervisor:
     def _addresses(self, plan: Plan) -> tuple[Address, ...]:
         return () if self._inherited else plan.addresses
 
-    async def _retire(self, old: Generation) -> None:
-        """Have it accept no more, and finish in the background."""
+    async def _retire(self, old: Generation, then: Callable[[], None] | None = None) -> None:
+        """Have it accept no more, and finish in the background. `then` is called when it has gone."""
         await old.workers.stop_accepting(old.plan.grace_seconds)
         task = asyncio.create_task(_finish(old))
         self._retiring[task] = old
         task.add_done_callback(self._retiring.pop)
+        if then is not None:
+            task.add_done_callback(lambda _: then())
+
+    def _drop_recorded(self) -> None:
+        """Take back what the former release made: of which nothing but its data was to change. Once more when
+        that has gone, for it has answered until then."""
+        if self._clock is not None:
+            self._clock.purge([RECORDED])
 
     async def _stop(self) -> int:
         """Drain everything; the exit status."""

@@ -146,6 +146,9 @@ def _split(url: bytes) -> tuple[bytes, bytes, bytes | None]:
 #     db:TABLE.COLUMN=VALUE~+                           one of them comes or goes, by a new value as well
 #     db:TABLE.*              on every page with one of the five before: a write to rows that nobody looked at
 
+RECORDED = b"recorded"
+"""On every page of which it was recorded what it read: what to purge when the application becomes another."""
+
 READ_ANYTHING = b"db:*"
 """On every page that read any table: what to purge after a write of which nobody knows what it wrote."""
 
