@@ -17,7 +17,7 @@ from django.db import connections, transaction
 from testsite.chance import SHAPES, Chance, Write, attempt, run
 
 from support.soak import soak
-from uncork.django import queries, readblocks, readreturned, readrules, rows
+from uncork.django import modelcolumns, queries, readreturned, readrules, rows
 from uncork.django.columns import tracked
 from uncork.django.readblocks import Block
 from uncork.django.readcolumns import Used
@@ -386,9 +386,9 @@ MUTANTS = [
     Mutant("windows are overlooked", "looked_up", readreturned, "_asked", _asked("windows")),
     Mutant("what queries within ask is overlooked", "looked_up", readreturned, "_asked", _asked("inner")),
     Mutant("what lies behind is overlooked", "looked_up", RULE, "_idle", _idle_alone),
-    Mutant("any column is unique", "multiplied", readblocks, "columns_of", _columns(unique=lambda _: True)),
+    Mutant("any column is unique", "multiplied", modelcolumns, "columns_of", _columns(unique=lambda _: True)),
     Mutant("an INNER JOIN drops no row", "dangling", RULE, "_over", _any_side),
-    Mutant("keys that nobody is held to are trusted", "dangling", readblocks, "columns_of", _loose_keys),
+    Mutant("keys that nobody is held to are trusted", "dangling", modelcolumns, "columns_of", _loose_keys),
     Mutant("NULL says that there is no row", "shown_alone", readrules, "returned", _certain),
     Mutant("no table looked up is used", "looked_up", RULE, "_unused", _always(True)),
     Mutant("what orders and groups is not used", "shown_alone", readreturned, "_shown", _always(set())),
