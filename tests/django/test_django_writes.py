@@ -10,11 +10,11 @@ from django.apps import apps
 from django.db import IntegrityError, OperationalError, connections, models, transaction
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import F, Func
-from testsite.models import Arena, Event, Hall, Organisation, Part, Person, Topic, Venue
+from testsite.models import Arena, Event, Hall, Organisation, Part, Person, Profile, Topic, Venue
 from writesite.models import Generated, Pair
 
 from support.purged import Purged, blind
-from uncork.django import writes
+from uncork.django import rows, write, writes
 from uncork.django.columns import spelling
 from uncork.django.recording import enter, start
 from uncork.pages.tags import (
@@ -129,6 +129,42 @@ def test_an_update_of_several_rows(database: str, purged: Purged) -> None:
     )
 
 
+def test_large_values_of_many_rows_are_not_looked_at(database: str, purged: Purged) -> None:
+    """They may be too much for the memory: they count as changed."""
+    people = Person.objects.using(database).bulk_create([Person(name=f"p{n}") for n in range(12)])
+    profiles = Profile.objects.using(database).bulk_create(
+        [Profile(person=one, biography="x") for one in people]
+    )
+    purged.clear()
+    profiles[0].save()
+    Profile.objects.using(database).filter(pk__in=[one.pk for one in profiles[:5]]).update(biography="x")
+    assert not purged
+    Profile.objects.using(database).update(biography="x")
+    assert purged == {
+        tag
+        for one in profiles
+        for tag in changed("profile", "biography", id=one.pk, person_id=one.person_id.hex)
+    }
+
+
+def test_values_that_can_not_be_compared(
+    database: str, purged: Purged, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("the truth value is ambiguous")
+
+    one = organisation(database)
+    purged.clear()
+    monkeypatch.setattr(rows, "_same", fails)
+    monkeypatch.setattr(write.Write, "told", False)
+    one.rank = 3
+    one.save()
+    one.save()
+    assert purged == blind("testsite_organisation")
+    assert Organisation.objects.using(database).get().rank == 3
+    assert caplog.text.count("can't be told apart") == 1
+
+
 def test_what_matches_nothing_purges_nothing(database: str, purged: Purged) -> None:
     organisations = Organisation.objects.using(database)
     organisations.filter(code="x").update(name="y")
@@ -162,18 +198,18 @@ def test_many_to_many(database: str, purged: Purged) -> None:
     event = Event.objects.using(database).create(title="t", organisation=organisation(database))
     topics = [Topic.objects.using(database).create(slug=slug) for slug in ("x", "y")]
     purged.clear()
-    rows = [came_or_went("event_topics", event_id=event.pk, topic_id=topic.pk) for topic in topics]
+    links = [came_or_went("event_topics", event_id=event.pk, topic_id=topic.pk) for topic in topics]
     gone = [went("event_topics", event_id=event.pk, topic_id=topic.pk) for topic in topics]
     event.topics.add(topics[0])
-    assert purged.take() == rows[0]
+    assert purged.take() == links[0]
     event.topics.add(topics[0])
     assert not purged
     event.topics.set([topics[1]])
-    assert purged.take() == gone[0] | rows[1]
+    assert purged.take() == gone[0] | links[1]
     topics[1].events.remove(event)
     assert purged.take() == gone[1]
     event.topics.add(*topics)
-    assert purged.take() == rows[0] | rows[1]
+    assert purged.take() == links[0] | links[1]
     event.topics.clear()
     assert purged == gone[0] | gone[1]
 

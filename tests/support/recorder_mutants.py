@@ -223,8 +223,8 @@ def values_before_purge_nothing() -> None:
         tag = import_module("uncork.pages.tags").row_tag
         spelling = import_module("uncork.django.columns").spelling
 
-        def changed(columns: Any, pairs: Any) -> Any:
-            tags = original(columns, pairs)
+        def changed(columns: Any, pairs: Any, *more: Any) -> Any:
+            tags = original(columns, pairs, *more)
             table = columns.table.encode()
             for before, after in pairs:
                 for at in columns.tracked:
@@ -255,7 +255,7 @@ def what_changes_purges_nothing() -> None:
 @mutant()
 def what_nobody_looked_at_purges_nothing() -> None:
     """Upserts, and SQL that the ORM didn't make."""
-    for module in ("writes", "statements"):
+    for module in ("write", "statements"):
         drop(f"uncork.django.{module}", "blind", frozenset())
 
 
@@ -297,7 +297,7 @@ def purged_before_the_commit() -> None:
     def early(original: Any) -> Any:
         transactions = import_module("uncork.django.transactions")
 
-        def _committing(pending: Any, act: Any) -> Any:
+        def _committing(pending: Any, connection: Any, act: Any) -> Any:
             if tags := pending.tags():
                 transactions.purge(tags)
                 time.sleep(0.05)

@@ -7,7 +7,7 @@ A row is what the database's driver gives for it, so values before and after are
 them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -70,28 +70,29 @@ def went(columns: Columns, rows: Iterable[Row], names: Iterable[str]) -> set[byt
     return tags
 
 
-def changed(columns: Columns, pairs: Iterable[tuple[Row, Row]]) -> set[bytes]:
-    """The tags of rows that were updated, each by its values before and after: none where nothing changed."""
+def changed(columns: Columns, pairs: Iterable[tuple[Row, Row]], assumed: Collection[str] = ()) -> set[bytes]:
+    """The tags of rows that were updated, each by its values before and after: none where nothing changed.
+    What is `assumed` to have changed nobody looked at."""
     table = columns.table.encode()
     tags: set[bytes] = set()
-    different: set[int] = set()
-    for before, after in pairs:
-        here = [at for at in range(len(columns.names)) if not _same(before[at], after[at])]
-        if not here:
+    different: set[bytes] = set()
+    beyond = [name.encode() for name in assumed]
+    spelled = [name.encode() for name in columns.names]
+    for old, new in pairs:
+        names = [name for at, name in enumerate(spelled) if not _same(old[at], new[at])] + beyond
+        if not names:
             continue
-        different.update(here)
-        names = [columns.names[at].encode() for at in here]
+        different.update(names)
         for at in columns.tracked:
-            name = columns.names[at].encode()
-            values = {spelling(before[at]), spelling(after[at])}
+            values = {spelling(old[at]), spelling(new[at])}
             others = names if len(values) == 1 else [*names, COMING_OR_GOING]
             for value in values:
                 if value is not None:
-                    tags.add(row_tag(table, name, value))
-                    tags.update([row_tag(table, name, value, other) for other in others])
+                    tags.add(row_tag(table, spelled[at], value))
+                    tags.update([row_tag(table, spelled[at], value, other) for other in others])
     if different:
         tags |= {table_tag(table), READ_EVERYTHING}
-        tags.update([column_tag(table, columns.names[at].encode()) for at in different])
+        tags.update([column_tag(table, name) for name in different])
     return tags
 
 

@@ -128,7 +128,7 @@ def tags_of_update(model: Any, using: str, key: Any, names: list[str]) -> tuple[
 
     from uncork.django.rows import changed
     from uncork.django.transactions import look
-    from uncork.django.writes import Write, columns_of
+    from uncork.django.write import Write, columns_of
 
     query = model._base_manager.using(using).filter(pk=key).query.chain(UpdateQuery)
     write = Write(query.get_compiler(using))
@@ -148,8 +148,8 @@ def tags_of_update(model: Any, using: str, key: Any, names: list[str]) -> tuple[
         (row, [object() if at in different else value for at, value in enumerate(row)]) for row in before
     ]
     write.rows = [*before]
-    write.looked(changed(columns, pairs))
-    return set(write.tags), [columns.names[at] for at in columns.tracked if at in different]
+    write.looked(lambda _: changed(columns, pairs))
+    return set(write.tags | write.more), [columns.names[at] for at in columns.tracked if at in different]
 
 
 def _meant(name: str, known: Mapping[str, str]) -> str:

@@ -11,127 +11,32 @@ blind: it purges whatever depends on any part of the table.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from typing import Any
 
-from django.apps import apps
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import IntegrityError, connections, transaction
+from django.db import connections, transaction
 from django.db.models.constants import OnConflict
 from django.db.models.sql.compiler import SQLCompiler, SQLDeleteCompiler, SQLInsertCompiler, SQLUpdateCompiler
 
-from uncork.django import outbox, statements
-from uncork.django.clock import clock_table
-from uncork.django.collected import UNKNOWN, Expected, blind, expecting, pending_of
-from uncork.django.columns import tracked
+from uncork.django import statements
+from uncork.django.collected import pending_of
 from uncork.django.modelcolumns import all_columns
 from uncork.django.rows import Columns, Row, came_or_went, changed, matched, went
-from uncork.django.tables import Kind, nature
-from uncork.django.transactions import due, in_transaction, look
+from uncork.django.transactions import in_transaction, look
+from uncork.django.write import Write, columns_of
 
 MOST_ROWS = 1000
 """So many rows of a statement are looked at. More are written blindly."""
 
-Statement = tuple[str, tuple[Any, ...]]
-
-
-class Write(Expected):
-    """One statement of the ORM, from before it is executed until its tags are known."""
-
-    def __init__(self, compiler: Any, deletes: bool = False) -> None:
-        query = compiler.query
-        self.connection = compiler.connection
-        self.model = query.get_meta().concrete_model
-        self.table: str = self.model._meta.db_table
-        self.nature = nature(self.connection, self.table)
-        tables = self.nature.reached if deletes else self.nature.touched
-        self.blind: frozenset[bytes] = UNKNOWN
-        """What it purges when nobody looks at its rows."""
-        if self.nature.kind is not Kind.UNKNOWN:
-            self.blind = frozenset().union(*map(blind, tables))
-        self.others = [table for table in tables if table != self.table]
-        self.tags: frozenset[bytes] | set[bytes] = self.blind
-        self.more: frozenset[bytes] = frozenset()
-        """What it purges besides: what the database writes with it, and functions in it that may write."""
-        self.sql: str | None = None
-        """Its text, from when it is known until it is executed: another one meanwhile is somebody else's."""
-        self.counts = False
-        """Whether the number of rows that the driver tells is true right after it."""
-        self.returns = False
-        """Whether what it returns is for us alone."""
-        self.rows: list[Row] | None = None
-        """What it returned to us."""
-
-    def looked(self, tags: set[bytes]) -> None:
-        """What it purges, by the rows that it wrote."""
-        self.tags = tags
-        if self.rows:
-            self.more = self.more.union(*map(blind, self.others))
-
-    def can_look(self) -> bool:
-        """Whether the rows can be told that it writes."""
-        return (
-            self.nature.kind is Kind.PLAIN
-            and self.connection.vendor in ("postgresql", "sqlite")
-            and self.connection.features.can_return_rows_from_bulk_insert
-            # A migration's model of former times may not track what the one of today does.
-            and self.model._meta.apps is apps
-            and (clock_table() is not None or outbox.has_table(self.connection))
-        )
-
-    def is_it(self, sql: object) -> bool:
-        # Wrappers of the application may have put something around it.
-        return self.sql is not None and (sql is self.sql or (isinstance(sql, str) and self.sql in sql))
-
-    def run(self, execute: Callable[[], Any], cursor: Any) -> Any:
-        pending_of(self.connection).locked = True
-        if statements.may_call_writers(self.sql, self.connection):
-            self.blind = self.more = UNKNOWN
-        self.sql = None
-        done = execute()
-        if self.returns:
-            self.rows = cursor.fetchall()
-        elif self.counts and cursor.rowcount == 0 and self.nature.kind is not Kind.UNKNOWN:
-            self.tags = set()
-        return done
-
-    @contextmanager
-    def due(self) -> Iterator[None]:
-        """Around all of it. In autocommit, what can only be known afterwards is noted blindly before."""
-        pending = pending_of(self.connection)
-        with expecting(self.connection, self):
-            if in_transaction(self.connection):
-                try:
-                    yield
-                except IntegrityError:  # the statement has done nothing
-                    raise
-                except BaseException:
-                    pending.add(None, self.blind)
-                    raise
-                # Only those of its own rows fold to its table.
-                pending.add(self.table if self.rows is not None else None, self.tags)
-                pending.add(None, self.more)
-            else:
-                with due(self.connection, self.blind) as found:
-                    try:
-                        yield
-                    except BaseException:
-                        found.tags = self.blind
-                        raise
-                    found.tags = self.tags | self.more
-
-
-@cache
-def columns_of(model: Any, vendor: str, others: tuple[str, ...] = ()) -> Columns:
-    """The columns of a model's own table to look at: the primary key, the tracked ones, and others."""
-    meta = model._meta
-    key = [field.column for field in meta.pk_fields]
-    told_apart = list(tracked(model, vendor))
-    names = tuple(dict.fromkeys([*key, *told_apart, *others]))
-    places = {name: at for at, name in enumerate(names)}
-    return Columns(
-        meta.db_table, names, tuple(places[name] for name in key), tuple(places[name] for name in told_apart)
-    )
+# Of so few rows, values of any size are compared. Of more only those of these kinds; others count as changed.
+_FEW_ROWS = 10
+_SMALL = frozenset(
+    """AutoField BigAutoField BigIntegerField BooleanField CharField DateField DateTimeField DecimalField
+    DurationField FloatField ForeignKey GenericIPAddressField IntegerField OneToOneField
+    PositiveBigIntegerField PositiveIntegerField PositiveSmallIntegerField SlugField SmallAutoField
+    SmallIntegerField TimeField UUIDField""".split()  # noqa: SIM905
+)
 
 
 def _returning(write: Write, columns: Columns, sql: str, has_some: bool) -> str:
@@ -188,7 +93,7 @@ def insert(execute: Any, compiler: Any, returning_fields: Any = None) -> Any:
             write.rows = [row[len(returning_fields) :] for row in found]
             found = [row[: len(returning_fields)] for row in found]
         if looks and write.rows is not None:
-            write.looked(came_or_went(columns, write.rows))
+            write.looked(partial(came_or_went, columns))
     return found
 
 
@@ -244,11 +149,15 @@ def _update_in_transaction(
     with write.due(), _made(write, compiler) as statement:
         if not statement:
             return execute()
-        assigned = [field.column for field, _, _ in compiler.query.values]
-        assigned += [field.column for field in write.model._meta.local_concrete_fields if field.generated]
-        columns = columns_of(write.model, write.connection.vendor, tuple(assigned))
+        fields = [field for field, _, _ in compiler.query.values]
+        fields += [field for field in write.model._meta.local_concrete_fields if field.generated]
+        assumed: list[Any] = []
+        if (_keys(compiler) or MOST_ROWS) > _FEW_ROWS:
+            assumed = [field for field in fields if field.get_internal_type() not in _SMALL]
+        looked_at = tuple(field.column for field in fields if field not in assumed)
+        columns = columns_of(write.model, write.connection.vendor, looked_at)
         before = None
-        if not {columns.names[at] for at in columns.key}.intersection(assigned):
+        if not any(field in write.model._meta.pk_fields for field in fields):
             before = _before(write, compiler, columns)
         if before is None or len(before) > MOST_ROWS:
             write.counts = not returning_fields
@@ -259,9 +168,16 @@ def _update_in_transaction(
         if returning_fields:
             write.rows = [row[len(returning_fields) :] for row in found]
             found = [row[: len(returning_fields)] for row in found]
-        if write.rows is not None and (pairs := matched(columns, before, write.rows)) is not None:
-            write.looked(changed(columns, pairs))
+        if write.rows is not None:
+            write.looked(partial(_changed, columns, before, [field.column for field in assumed]))
         return found
+
+
+def _changed(
+    columns: Columns, before: Sequence[Row], assumed: Sequence[str], after: Sequence[Row]
+) -> set[bytes] | None:
+    pairs = matched(columns, before, after)
+    return None if pairs is None else changed(columns, pairs, assumed)
 
 
 def _before(write: Write, compiler: Any, columns: Columns) -> list[Row]:
@@ -326,27 +242,34 @@ def delete(execute: Any, compiler: Any, *args: Any, **kwargs: Any) -> Any:
             write.counts = True
         found = execute(compiler, *args, **kwargs)
         if write.rows is not None:
-            write.looked(went(columns, write.rows, all_columns(write.table)))
+            write.looked(lambda rows: went(columns, rows, all_columns(write.table)))
     return found
 
 
 def _are_few(write: Write, compiler: Any, statement: Sequence[Any]) -> bool:
     """Whether a DELETE is about to delete no more rows than are looked at; others may add some just then."""
-    children = compiler.query.where.children
-    if len(children) == 1 and not compiler.query.where.negated:
-        lookup = children[0]
-        target = getattr(getattr(lookup, "lhs", None), "target", None)
-        if getattr(target, "primary_key", False) and getattr(lookup, "lookup_name", None) in ("exact", "in"):
-            values = lookup.rhs
-            if isinstance(values, list | tuple | set):
-                return len(values) <= MOST_ROWS
-            if lookup.lookup_name == "exact":
-                return True
+    keys = _keys(compiler)
+    if keys is not None:
+        return keys <= MOST_ROWS
     sql, params = statement
     if not sql.startswith("DELETE FROM "):
         return False
     selected = f"SELECT 1 {sql.removeprefix('DELETE ')} LIMIT {MOST_ROWS + 1}"
     return len(look(write.connection, selected, params)) <= MOST_ROWS
+
+
+def _keys(compiler: Any) -> int | None:
+    """How many primary keys a statement names, if that is its only condition."""
+    where = compiler.query.where
+    if len(where.children) != 1 or where.negated:
+        return None
+    lookup = where.children[0]
+    target = getattr(getattr(lookup, "lhs", None), "target", None)
+    if not getattr(target, "primary_key", False):
+        return None
+    if lookup.lookup_name == "in" and isinstance(lookup.rhs, list | tuple | set | frozenset):
+        return len(lookup.rhs)
+    return 1 if lookup.lookup_name == "exact" else None
 
 
 # The hooks
