@@ -118,11 +118,13 @@ def seen(recording: Recording) -> Any:
 
 def record(run: Callable[[], Any]) -> Recording:
     recording = start()
-    with enter(recording):
-        result = run()
-        if isinstance(result, QuerySet):
-            list(result)
-    recording.close()
+    try:
+        with enter(recording):
+            result = run()
+            if isinstance(result, QuerySet):
+                list(result)
+    finally:
+        recording.close()
     return recording
 
 

@@ -57,9 +57,11 @@ class Asked:
             return execute(sql, params, many, context)
 
         recording = start()
-        with enter(recording), self.connection.execute_wrapper(note):
-            self.result = run(self.text)
-        recording.close()
+        try:
+            with enter(recording), self.connection.execute_wrapper(note):
+                self.result = run(self.text)
+        finally:
+            recording.close()
         self.tags = recording.all_tags()
         self.statements = [(sql, params, self._rows(sql, params)) for sql, params in statements]
         return self
