@@ -30,7 +30,7 @@ from uncork.edge.storedpages import PageAnswers
 from uncork.pages.clock import COUNTER, EVERYTHING, Verdict
 from uncork.pages.keys import Input
 from uncork.pages.page import Page
-from uncork.pages.tags import response_tags, tag_slot, url_tags
+from uncork.pages.tags import RECORDED, response_tags, tag_slot, url_tags
 from uncork.purging.table import ClockTable
 from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request
@@ -204,7 +204,7 @@ def _names(page: Page, request: Request, tags: Iterable[bytes], slots: int) -> d
     where = request.authority, request.path, request.query
     known = [tag for alone in (True, False) for tag in url_tags(*where, alone)]
     known += response_tags(page.fields, request.scheme + b"://" + request.authority)
-    for tag in dict.fromkeys([*known, *tags]):
+    for tag in dict.fromkeys([RECORDED, *known, *tags]):
         names.setdefault(tag_slot(tag, slots), []).append(tag)
     return {slot: found for slot, found in names.items() if slot == EVERYTHING or slot in page.slots}
 

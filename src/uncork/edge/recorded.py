@@ -18,7 +18,7 @@ from uncork.edge.internal import names_a_file
 from uncork.edge.rewriting import reaches_origin
 from uncork.pages.keys import WHOLE_COOKIE, WHOLE_QUERY, union
 from uncork.pages.record import RECORD, RECORD_FIELDS, Record, Unshared, parse_record
-from uncork.pages.tags import response_tags, tag_slots, url_tags
+from uncork.pages.tags import RECORDED, response_tags, tag_slots, url_tags
 from uncork.purging.table import ClockTable
 from uncork.semantics.fields import Fields
 from uncork.semantics.messages import Request, Response
@@ -54,8 +54,9 @@ class Reading:
         origin = request.scheme + b"://" + request.authority
         tags = url_tags(request.authority, request.path, request.query, alone=WHOLE_QUERY in names)
         tags += response_tags(self.fields, origin)
-        found = tag_slots(tags, slots)
-        return found if self.record is None else tuple(sorted({*found, *self.record.slots}))
+        if self.record is None:
+            return tag_slots(tags, slots)
+        return tuple(sorted({*tag_slots([*tags, RECORDED], slots), *self.record.slots}))
 
 
 def hindrance(name: str) -> Hindrance | None:

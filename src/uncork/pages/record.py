@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from uncork.pages.keys import UnknownInput, format_inputs, parse_inputs
-from uncork.pages.tags import RECORDED, fold, tag_slots
+from uncork.pages.tags import fold, tag_slots
 from uncork.semantics.fields import Field, Fields
 
 RECORD = b"uncork-record"
@@ -62,7 +62,7 @@ def record_of(
     clock: bytes, slots: int, inputs: Collection[bytes], tags: Collection[bytes], unshared: Unshared | None
 ) -> Record:
     """The record of a render that read these inputs and has these tags. `slots`: the size of the clock."""
-    folded = fold({*tags, RECORDED}, MOST_TAGS)
+    folded = fold(tags, MOST_TAGS)
     if folded is None:
         folded, unshared = set(), unshared or Unshared.TOO_MANY_TAGS
     return Record(clock, tuple(sorted(inputs)), tag_slots(folded, slots), unshared)
