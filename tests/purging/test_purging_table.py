@@ -1,6 +1,7 @@
 """The purge clock as a file: reboots, damage, deletion, forks, and processes that are killed."""
 
 import errno
+import gc
 import os
 import random
 import signal
@@ -304,3 +305,17 @@ def test_a_killed_purger_loses_no_purge_that_it_acknowledged(open_table: OpenTab
         table.purge([b"x"])  # the lock is free, and what was begun is settled
         now = table.clock.stamp()
         assert all(table.clock.verdict(now, [slot]) is Verdict.VALID for slot in range(table.clock.slots))
+
+
+def test_a_table_that_is_forgotten_holds_no_file(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    gc.collect()
+    before = descriptors()
+    table = ClockTable(tmp_path)
+    table.purge([b"a"])
+    assert descriptors() > before
+    del table
+    gc.collect()
+    assert descriptors() == before

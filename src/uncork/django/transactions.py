@@ -163,7 +163,13 @@ def leave_in_outbox(connection: Any, tags: Collection[bytes]) -> None:
 
 def _journal(table: ClockTable) -> Journal:
     place = table.path.parent
-    return _journals.get(place) or _journals.setdefault(place, Journal(place))
+    found = _journals.get(place)
+    if found is None:  # another state directory than before: its notes are of no use any more
+        for other in list(_journals.values()):
+            other.close()
+        _journals.clear()
+        found = _journals.setdefault(place, Journal(place))
+    return found
 
 
 def _tell(what: str) -> None:

@@ -172,6 +172,12 @@ class ClockTable:
                 except BufferError:  # somebody holds a view: unmapped when the last one goes
                     pass
 
+    def __del__(self) -> None:
+        """Who forgets a table may have others still use its memory: only the file is let go."""
+        if getattr(self, "_fd", -1) >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     # With the mutex held
 
     def _soil(self) -> None:
