@@ -36,7 +36,7 @@ run: $(VENV)/.example ## The example site behind Uncork (BIND=127.0.0.1:8000 SCA
 .PHONY: run
 
 test: ## Everything that must hold: style, types, contracts, then the tests (ARGS='tests/wire -x' for some of them)
-	@echo 'Tests: once an installation (about 30 s), then linters (15 s) and pytest (5 min on two cores)'
+	@echo 'Tests: once an installation (about 30 s), then linters (15 s) and pytest (12 min on two cores)'
 	@$(MAKE) --no-print-directory lint
 	@'$(VENV)/bin/python' -m pytest $(ARGS)
 .PHONY: test
