@@ -242,7 +242,7 @@ def values_before_purge_nothing() -> None:
 @mutant()
 def what_comes_or_goes_purges_nothing() -> None:
     """Rows that are inserted and deleted."""
-    for name in ("came_or_went", "went"):
+    for name in ("came_or_went", "came_again"):
         drop("uncork.django.writes", name, set())
 
 

@@ -62,7 +62,7 @@ class Collected:
 class Pending:
     """What a connection's transaction has written so far."""
 
-    __slots__ = ("began", "expected", "first", "locked", "stack")
+    __slots__ = ("began", "expected", "first", "locked", "stack", "thinned")
 
     def __init__(self) -> None:
         self.stack = [Collected(None)]
@@ -74,6 +74,8 @@ class Pending:
         """What is about to be executed, if somebody else answers for it."""
         self.locked = False
         """Whether the transaction has written, so that on SQLite nobody else can."""
+        self.thinned: set[str] = set()
+        """The tables from which the transaction has deleted rows."""
 
     def add(self, table: str | None, tags: Iterable[bytes]) -> None:
         self.stack[-1].add(table, tags)
@@ -85,6 +87,7 @@ class Pending:
         self.stack = [Collected(None)]
         self.began = self.locked = False
         self.first = None
+        self.thinned = set()
 
     def save(self, savepoint: str) -> None:
         self.stack.append(Collected(savepoint))

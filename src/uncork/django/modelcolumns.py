@@ -96,6 +96,17 @@ def all_columns(table: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
+def is_referred_to(table: str) -> bool:
+    """Whether some model's foreign key points to a table."""
+    return any(
+        isinstance(field, models.ForeignKey)
+        and field.remote_field.model._meta.concrete_model._meta.db_table == table
+        for model in apps.get_models(include_auto_created=True)
+        for field in model._meta.local_fields
+    )
+
+
 def _column(field: Any, vendor: str, enforces: bool) -> Column:
     managed = field.model._meta.managed
     target = field

@@ -44,7 +44,7 @@ class Columns:
 
 
 def came_or_went(columns: Columns, rows: Iterable[Row]) -> set[bytes]:
-    """The tags of rows that were inserted, by their values; of those that were deleted, `went` has more."""
+    """The tags of rows that were inserted or deleted, by their values; see `came_again` as well."""
     table = columns.table.encode()
     tags: set[bytes] = set()
     for at in columns.tracked:
@@ -58,11 +58,12 @@ def came_or_went(columns: Columns, rows: Iterable[Row]) -> set[bytes]:
     return tags
 
 
-def went(columns: Columns, rows: Iterable[Row], names: Iterable[str]) -> set[bytes]:
-    """The tags of rows that were deleted; `names` are all columns of their table.
+def came_again(columns: Columns, rows: Iterable[Row], names: Iterable[str]) -> set[bytes]:
+    """The tags of rows that were inserted in a transaction that had deleted some of their table; `names` are
+    all its columns.
 
-    Who refers to one of them may get another with the same key in its place, before the transaction ends and
-    the database looks at it. To a page that found it by this reference it has changed.
+    Who referred to a deleted row may so get another with the same key in its place, before the database looks
+    at the reference. To a page that found it by this reference it has changed.
     """
     tags = came_or_went(columns, rows)
     if tags:

@@ -21,8 +21,8 @@ from django.db.models.sql.compiler import SQLCompiler, SQLDeleteCompiler, SQLIns
 
 from uncork.django import statements
 from uncork.django.collected import pending_of
-from uncork.django.modelcolumns import all_columns
-from uncork.django.rows import Columns, Row, came_or_went, changed, matched, went
+from uncork.django.modelcolumns import all_columns, is_referred_to
+from uncork.django.rows import Columns, Row, came_again, came_or_went, changed, matched
 from uncork.django.transactions import in_transaction, look
 from uncork.django.write import Write, columns_of
 
@@ -93,7 +93,10 @@ def insert(execute: Any, compiler: Any, returning_fields: Any = None) -> Any:
             write.rows = [row[len(returning_fields) :] for row in found]
             found = [row[: len(returning_fields)] for row in found]
         if looks and write.rows is not None:
-            write.looked(partial(came_or_went, columns))
+            if write.table in pending_of(write.connection).thinned:
+                write.looked(lambda rows: came_again(columns, rows, all_columns(write.table)))
+            else:
+                write.looked(partial(came_or_went, columns))
     return found
 
 
@@ -242,7 +245,9 @@ def delete(execute: Any, compiler: Any, *args: Any, **kwargs: Any) -> Any:
             write.counts = True
         found = execute(compiler, *args, **kwargs)
         if write.rows is not None:
-            write.looked(lambda rows: went(columns, rows, all_columns(write.table)))
+            write.looked(partial(came_or_went, columns))
+            if write.rows and is_referred_to(write.table) and in_transaction(write.connection):
+                pending_of(write.connection).thinned.add(write.table)
     return found
 
 
