@@ -1,26 +1,13 @@
 """`uncork serve` for a project of which no line knows of Uncork: keys, sharing purges by what pages read."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.django_project import make_project
-from support.edge_client import Client, Reply
-from support.uncork_process import REAL, Uncork, clean_environment, run_uncork
+from support.notes_project import SERVE, ask, make_with_tables, manage
+from support.uncork_process import REAL, Uncork, run_uncork
 
-SETTINGS = """
-ALLOWED_HOSTS = ["127.0.0.1"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS += ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
-MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-]
-"""
 MODELS = """
 from django.db import models
 
@@ -75,24 +62,11 @@ urlpatterns = [
     path("visit/", visit),
 ]
 """
-SERVE = ("serve", "--bind", "127.0.0.1:0", "--workers", "2", "--origin-workers", "1")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    made = make_project(tmp_path, SETTINGS)
-    (made / "mysite" / "models.py").write_text(MODELS)
-    (made / "mysite" / "urls.py").write_text(URLS)
-    done = subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--run-syncdb", "-v", "0"],
-        cwd=made,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return made
+    return make_with_tables(tmp_path, MODELS, URLS)
 
 
 @pytest.fixture(params=[(), ("mysite.asgi:application",)], ids=["wsgi", "asgi"])
@@ -100,11 +74,6 @@ def served(request: pytest.FixtureRequest, project: Path) -> Iterator[Uncork]:
     with Uncork(*SERVE, *request.param, cwd=project, program=REAL) as uncork:
         yield uncork
         assert uncork.stop() == 0
-
-
-def ask(uncork: Uncork, path: str, *lines: str, method: str = "GET") -> Reply:
-    with Client(uncork.address) as client:
-        return client.ask(path, *lines, method=method, host=uncork.address)
 
 
 def texts(uncork: Uncork, path: str, *lines: str) -> tuple[str, bool]:
@@ -177,15 +146,7 @@ def test_another_process_of_the_project_purges_too(project: Path) -> None:
         assert texts(uncork, "/1/") == ("one", False)
         assert texts(uncork, "/1/") == ("one", True)
         code = "from mysite.models import Note; Note.objects.filter(pk=1).update(text='shell')"
-        done = subprocess.run(
-            [sys.executable, "manage.py", "shell", "-v", "0", "-c", code],
-            cwd=project,
-            env=clean_environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
+        manage(project, "shell", "-v", "0", "-c", code)
         assert texts(uncork, "/1/") == ("shell", False)
 
 

@@ -121,19 +121,25 @@ def manage(project: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def make_with_tables(directory: Path, models: str, urls: str) -> Path:
+    """A project on disk with sessions, users, these models and URLs, and a database with its tables."""
+    made = make_project(directory, SETTINGS)
+    (made / "mysite" / "models.py").write_text(models)
+    (made / "mysite" / "urls.py").write_text(urls)
+    manage(made, "migrate", "--run-syncdb", "-v", "0")
+    return made
+
+
 def make_notes_project(directory: Path) -> Path:
     """The project on disk, with its data."""
-    made = make_project(directory, SETTINGS)
-    (made / "mysite" / "models.py").write_text(MODELS)
-    (made / "mysite" / "urls.py").write_text(URLS)
-    manage(made, "migrate", "--run-syncdb", "-v", "0")
+    made = make_with_tables(directory, MODELS, URLS)
     manage(made, "shell", "-v", "0", "-c", DATA)
     return made
 
 
-def ask(uncork: Uncork, path: str, *lines: str) -> Reply:
+def ask(uncork: Uncork, path: str, *lines: str, method: str = "GET") -> Reply:
     with Client(uncork.address) as client:
-        return client.ask(path, *lines, host=uncork.address)
+        return client.ask(path, *lines, method=method, host=uncork.address)
 
 
 def fill(uncork: Uncork) -> None:
