@@ -17,10 +17,11 @@ from weakref import WeakSet
 
 from uncork.edge.answers import FilePart
 from uncork.edge.passing import Absence, Mark, Marks
+from uncork.edge.selecting import Selection, Selector
 from uncork.pages import keys
-from uncork.semantics.fields import Field, Fields
+from uncork.semantics.fields import Fields
 from uncork.semantics.negotiation import normalised_codings
-from uncork.wire.known import VOLATILE_NAMES, Block, Head, Shape
+from uncork.wire.known import Block, Head, Shape
 from uncork.wire.requests import Target
 
 # Fields that ask for something out of the ordinary: a head with one of them is never plain.
@@ -45,9 +46,6 @@ NOT_PLAIN = frozenset(
     }
 )
 
-# The values of the inputs that select among the answers to a request line.
-Selection = tuple[keys.Input, ...]
-
 # Different (host, codings, connection) triples that are found again; a site has a handful.
 _MOST_PROFILES = 256
 # Descriptors that memos may hold open.
@@ -59,8 +57,6 @@ _LONGEST_LINE = 512
 _OVERHEAD = 1024
 # Memos of one request line and profile: a client may say what it likes in a field that selects.
 _MOST_VARIANTS = 128
-# Kinds of pages, by what selects among them, that a block knows its selecting lines of.
-_MOST_SELECTED = 8
 
 
 class Hot:
@@ -116,44 +112,6 @@ class Hot:
 
     def cost(self) -> int:
         return len(self.whole) + _OVERHEAD
-
-
-class Selector:
-    """Reads inputs off heads: `names` are these, as in `pages.keys`, none of them in the request target."""
-
-    __slots__ = ("_fields", "_needles", "names")
-
-    def __init__(self, names: tuple[bytes, ...]) -> None:
-        self.names = names
-        self._fields = keys.fields_read(names)
-        # Where cookies are all that differs from request to request.
-        differs = self._fields & VOLATILE_NAMES
-        self._needles = keys.cookie_needles(names) if differs == {b"cookie"} else None
-
-    def select(self, block: Block, volatile: tuple[Field, ...]) -> Selection:
-        """What a head has of the inputs."""
-        steady, selected = self._known(block)
-        lines = [item for item in volatile if item[0] in self._fields]
-        return keys.select_from(self.names, None, Fields((*steady, *lines))) if lines else selected
-
-    def select_fast(self, shape: Shape, values: list[bytes]) -> Selection:
-        """The same for a head of that shape, with these values in it."""
-        needles = self._needles
-        if needles is not None and shape.cookie >= 0:
-            return keys.with_cookies(self._known(shape.block)[1], needles, values[shape.cookie])
-        return self.select(shape.block, shape.volatile(values))
-
-    def _known(self, block: Block) -> tuple[tuple[Field, ...], Selection]:
-        """Which lines of a block have a say, and what they select where no volatile one has. It is worked out
-        once."""
-        known: tuple[tuple[Field, ...], Selection] | None = block.selected.get(self.names)
-        if known is None:
-            if len(block.selected) >= _MOST_SELECTED:
-                block.selected.clear()
-            steady = tuple([item for item in block.items if item[0] in self._fields])
-            selected = keys.select_from(self.names, None, Fields(steady))
-            known = block.selected[self.names] = steady, selected
-        return known
 
 
 class Variants(Selector):
