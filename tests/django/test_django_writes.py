@@ -647,3 +647,22 @@ def test_an_error_is_the_applications(database: str, purged: Purged) -> None:
         two.rank = 5
         two.save()
     assert purged == changed("organisation", "rank", id=two.pk, code="d", country="de")
+
+
+def test_a_key_that_goes_and_comes_in_one_transaction(database: str, purged: Purged) -> None:
+    """Who refers to it finds another row then; in two transactions nobody can refer to it in between."""
+    name = column_tag(b"testsite_organisation", b"name")
+
+    def replace(one: Organisation) -> None:
+        Organisation.objects.using(database).filter(pk=one.pk).delete()
+        Organisation.objects.using(database).create(pk=one.pk, name="m", code="c")
+
+    one = organisation(database)
+    purged.clear()
+    replace(one)
+    assert name not in purged.take()
+    with transaction.atomic(using=database):
+        replace(one)
+    assert name in purged.take()
+    replace(one)
+    assert name not in purged
